@@ -1,0 +1,48 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Notifier makes one attempt to deliver one event over one transport. It does
+// not retry, group or remember: the spool does.
+type Notifier interface {
+	// Name is the channel's name in the configuration; outcomes are kept
+	// under it, so it is unique and stable.
+	Name() string
+	// Notify delivers the event or says why not. A failure that no later
+	// attempt can mend is a *PermanentError; one that names its own waiting
+	// time is a *RetryAfterError; every other error is temporary. No error
+	// text holds a secret. It returns when ctx ends at the latest.
+	Notify(ctx context.Context, event Event) error
+}
+
+// PermanentError marks a failure that trying again cannot mend.
+type PermanentError struct{ Err error }
+
+func (e *PermanentError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *PermanentError) Unwrap() error { return e.Err }
+
+// RetryAfterError marks a temporary failure whose peer said when to come back.
+type RetryAfterError struct {
+	Err   error
+	After time.Duration
+}
+
+func (e *RetryAfterError) Error() string {
+	return fmt.Sprintf("%v (the peer asks to wait %s)", e.Err, e.After)
+}
+
+// Unwrap gives the cause.
+func (e *RetryAfterError) Unwrap() error { return e.Err }
+
+// IsPermanent reports whether err says that trying again is of no use.
+func IsPermanent(err error) bool {
+	var permanent *PermanentError
+	return errors.As(err, &permanent)
+}
