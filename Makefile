@@ -1,0 +1,73 @@
+# hacheck: `make help` lists the targets.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@2026.2.2
+FUZZTIME    ?= 5m
+GO          := go
+GO_TEST_FLAGS ?=
+
+# -buildvcs=auto records the commit where there is one; the version comes from git.
+BUILD_FLAGS := -trimpath -buildvcs=auto -ldflags '-s -w -X main.version=$(VERSION)'
+
+.PHONY: help
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the static binary bin/hacheck (GOARCH=arm64 for the other platform)
+	CGO_ENABLED=0 $(GO) build $(BUILD_FLAGS) -o bin/hacheck ./cmd/hacheck
+
+.PHONY: demo
+demo: ## see it work: a real HAProxy on loopback, its check and its mail
+	@test/install demo
+	@$(MAKE) --no-print-directory build
+	@$(GO) run ./test/demo -hacheck bin/hacheck
+
+.PHONY: test
+test: ## install what the tests need and run them
+	@test/install test
+	$(GO) test $(GO_TEST_FLAGS) ./...
+
+.PHONY: race
+race: ## run the tests under the race detector
+	@test/install test race
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+.PHONY: lint
+lint: ## gofmt, vet and staticcheck, the lab included
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt would change:" $$unformatted; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags lab ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) run $(STATICCHECK) -tags lab ./test/...
+	@test/install lint
+	shellcheck .ci/run test/install $$(git ls-files '*.sh')
+
+.PHONY: lab
+lab: ## two real nodes with systemd, keepalived and HAProxy fail over (root, about 10 minutes)
+	@test/install lab
+	$(GO) test -tags lab -count=1 -timeout 25m -v ./test/lab
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (default 5m each)
+	@test/install test
+	@for package in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' "$$package" | grep '^Fuzz' || true); do \
+	    echo "== $$package $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: ## measure against the usual script and an empty Go program, in one run
+	@test/install bench
+	@$(MAKE) --no-print-directory build
+	bench/run
+
+.PHONY: clean
+clean: ## remove what the targets built
+	rm -rf bin dist build
