@@ -145,7 +145,7 @@ func english() phrases {
 		whyPriorityFailing: "This node's check %[1]s fails. Reason: %[2]s",
 
 		alertLingering: "%[1]s still on this node although the state is %[2]s. keepalived may be removing it at this moment; if it stays, two nodes answer for the same address.",
-		alertMissing:   "%[1]s not on this node when the hook looked. keepalived may still have been adding it; look again now.",
+		alertMissing:   "%[1]s not on this node when the hook looked. keepalived may still have been adding it; if it is missing now too, look at keepalived's journal.",
 		alertInstance:  "No vrrp_instance named %[1]s was found in keepalived.conf, so its addresses and interface are not known. The transition itself is as keepalived reported it.",
 		alertGroup:     "No vrrp_sync_group named %[1]s was found in keepalived.conf, so its members and addresses are not known. The transition itself is as keepalived reported it.",
 

@@ -154,7 +154,7 @@ func simplifiedChinese() phrases {
 		whyPriorityFailing: "本节点的检查 %[1]s 失败。原因：%[2]s",
 
 		alertLingering: "%[1]s 仍在本节点上，但状态已是 %[2]s。keepalived 可能正在移除；如果一直存在，就会有两个节点响应同一地址。",
-		alertMissing:   "钩子查看时，%[1]s 不在本节点上。keepalived 可能正在添加；请现在再查看一次。",
+		alertMissing:   "钩子查看时，%[1]s 不在本节点上。keepalived 当时可能正在添加；如果现在仍然没有，请查看 keepalived 的日志。",
 		alertInstance:  "在 keepalived.conf 中没有找到名为 %[1]s 的 vrrp_instance，因此不知道它的地址和接口。状态变化本身以 keepalived 的报告为准。",
 		alertGroup:     "在 keepalived.conf 中没有找到名为 %[1]s 的 vrrp_sync_group，因此不知道它的成员和地址。状态变化本身以 keepalived 的报告为准。",
 

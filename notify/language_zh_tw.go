@@ -154,7 +154,7 @@ func traditionalChinese() phrases {
 		whyPriorityFailing: "本節點的檢查 %[1]s 失敗。原因：%[2]s",
 
 		alertLingering: "%[1]s 仍在本節點上，但狀態已是 %[2]s。keepalived 可能正在移除；若一直存在，就會有兩個節點回應同一位址。",
-		alertMissing:   "hook 查看時，%[1]s 不在本節點上。keepalived 可能正在新增；請現在再查看一次。",
+		alertMissing:   "hook 查看時，%[1]s 不在本節點上。keepalived 當時可能正在新增；若現在仍然沒有，請查看 keepalived 的日誌。",
 		alertInstance:  "在 keepalived.conf 中找不到名為 %[1]s 的 vrrp_instance，因此不知道它的位址和介面。狀態變更本身以 keepalived 的回報為準。",
 		alertGroup:     "在 keepalived.conf 中找不到名為 %[1]s 的 vrrp_sync_group，因此不知道它的成員和位址。狀態變更本身以 keepalived 的回報為準。",
 

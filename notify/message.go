@@ -46,32 +46,26 @@ const (
 )
 
 // Severity tells how urgent an event is. A FAULT is critical, and so is a
-// MASTER whose own check fails. Leaving MASTER is a warning, taking over or
-// recovering is news. An address that is still here although the state says it
-// should not be is at least a warning, as is a state hacheck does not know.
+// MASTER whose own check fails. Leaving MASTER is a warning, taking over and
+// recovering are news. What does not fit together is a warning at least: an
+// address that is here although the state says it should not be, a name that
+// keepalived.conf does not have, a state hacheck does not know.
 func Severity(event Event) Level {
-	failing := event.failing()
-	lingering := event.holds(no) && len(event.vipsThatAre(Present)) > 0
-	switch event.State {
-	case Fault:
+	switch {
+	case event.State == Fault, event.holds(yes) && event.failing():
 		return Critical
-	case Master, MasterPriority:
-		if failing {
-			return Critical
-		}
+	case !event.Known, event.holds(no) && len(event.vipsThatAre(Present)) > 0:
+		return Warning
+	}
+	switch event.State {
+	case Master, MasterPriority, BackupPriority:
 		return Info
-	case MasterRxLowerPri:
-		if failing {
-			return Critical
-		}
 	case Backup:
-		recovered := event.Previous == Fault || event.Previous == Stop || event.Previous == Deleted || event.Previous == Backup
-		if recovered && !failing && !lingering {
-			return Info
-		}
-	case BackupPriority:
-		if !lingering {
-			return Info
+		switch event.Previous {
+		case Fault, Stop, Deleted, Backup:
+			if !event.failing() {
+				return Info
+			}
 		}
 	}
 	return Warning

@@ -53,10 +53,12 @@ type alert struct {
 	loud bool
 }
 
-// section is a part with a heading.
+// section is a part with a heading. It is keyed if the labels of its rows are
+// what it is about, rather than the names of what stands beside them.
 type section struct {
 	heading string
 	rows    []row
+	keyed   bool
 }
 
 // row is a label and what there is to say to it. Rows without a label belong
@@ -85,9 +87,9 @@ func newReport(event Event, language Language, p *phrases) report {
 		headline: fmt.Sprintf(state.headline, event.who(p), event.host(p)),
 		facts:    event.facts(p),
 		sections: []section{
-			{p.headingVIPs, event.vipRows(p)},
-			{p.headingCheck, event.checkRows(p)},
-			{p.headingHAProxy, event.haproxyRows(p)},
+			{p.headingVIPs, event.vipRows(p), true},
+			{p.headingCheck, event.checkRows(p), false},
+			{p.headingHAProxy, event.haproxyRows(p), false},
 		},
 		commands: event.commands(p),
 		id:       orElse(event.ID, p.unstated),
@@ -103,7 +105,7 @@ func newReport(event Event, language Language, p *phrases) report {
 		if more := len(event.Notes) - maxNotes; more > 0 {
 			rows = append(rows, row{text: fmt.Sprintf(p.moreDown, more)})
 		}
-		r.sections = append(r.sections, section{p.headingNotes, rows})
+		r.sections = append(r.sections, section{p.headingNotes, rows, false})
 	}
 	r.explain(event, p)
 	return r

@@ -275,6 +275,7 @@ func TestSeverity(t *testing.T) {
 		{"priority of a BACKUP", example(BackupPriority), Info},
 		{"priority of a BACKUP that holds the address", lingering(example(BackupPriority)), Warning},
 		{"unheard-of", example("NEWSTATE"), Warning},
+		{"taking over what is not configured", cases()["unknown-instance"], Warning},
 		{"nothing", Event{}, Warning},
 	} {
 		if got := Severity(test.event); got != test.want {

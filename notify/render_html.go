@@ -10,8 +10,10 @@ import (
 // would cost each start of a check, which is every second, its
 // initialisation, and the binary 1.7 MB. Mail clients drop style sheets, so
 // that styles are inline; they honour tables. Colours are either a pair that
-// brings its own background (the badge) or readable on both white and black,
-// and everything else is left to the reader's mode.
+// brings its own background (the badge) or of a luminance near 0.18, which
+// reads on white and on the dark grey of dark modes (a contrast above 4 on
+// both), which clients that honour the style sheet brighten in dark mode;
+// everything else is left to the reader's mode.
 
 const (
 	styleFont    = "font-size:15px;line-height:1.5;"
@@ -19,11 +21,8 @@ const (
 	styleBreak   = "overflow-wrap:anywhere;word-break:break-word;"
 	styleRule    = "border-top:1px solid rgba(128,128,128,0.35);"
 	styleHeading = "margin:24px 0 6px 0;font-size:13px;line-height:1.5;font-weight:bold;"
-	styleMuted   = "color:#7b828a;"
-	styleBad     = "color:#e0473c;font-weight:bold;"
-	styleCaution = "color:#b87a00;font-weight:bold;"
-	styleGood    = "color:#1f9d4d;"
-	colourLoud   = "#e0473c"
+	styleMuted   = "opacity:0.72;"
+	colourLoud   = "#d83a34"
 	colourQuiet  = "#c98a00"
 )
 
@@ -72,10 +71,16 @@ func (p *page) say(text string) { p.WriteString(html.EscapeString(text)) }
 func (p *page) element(tag, style, text string) {
 	p.open(tag, style)
 	p.say(text)
-	p.WriteString("</" + tag + ">")
+	name, _, _ := strings.Cut(tag, " ")
+	p.WriteString("</" + name + ">")
 }
 
+// tableTag starts a table that is there for its layout.
 const tableTag = `table role="presentation" cellpadding="0" cellspacing="0" border="0"`
+
+// styleSheet is for what inline styles cannot say.
+const styleSheet = ":root{color-scheme:light dark;}" +
+	"@media(prefers-color-scheme:dark){.bad{color:#ff7b72!important}.caution{color:#e3b341!important}.good{color:#4ac26b!important}}"
 
 // html lays the report out as an HTML document.
 func (r report) html(words *phrases) string {
@@ -83,7 +88,7 @@ func (r report) html(words *phrases) string {
 	p.WriteString("<!DOCTYPE html>\n" + `<html lang="` + string(r.language) + `"><head><meta charset="utf-8"/>` +
 		`<meta name="viewport" content="width=device-width, initial-scale=1"/>` +
 		`<meta name="color-scheme" content="light dark"/><meta name="supported-color-schemes" content="light dark"/>` +
-		`<style>:root{color-scheme:light dark;}</style><title>`)
+		"<style>" + styleSheet + "</style><title>")
 	p.say(r.subject)
 	p.WriteString("</title></head>\n")
 	p.open("body", "margin:0;padding:16px;font-family:"+fonts(r.language)+";"+styleFont)
@@ -96,8 +101,9 @@ func (r report) html(words *phrases) string {
 		`;color:#ffffff;font-weight:bold;padding:4px 12px;border-radius:4px;` + styleBreak + `">`)
 	p.say(r.badge)
 	p.WriteString("</td>")
-	p.element("td", "padding:4px 12px;font-size:13px;"+styleMuted, words.levels[r.level])
-	p.WriteString("</tr></table>\n")
+	p.open("td", "padding:4px 12px;font-size:13px;white-space:nowrap;")
+	p.toned(urgency(r.level), words.levels[r.level])
+	p.WriteString("</td></tr></table>\n")
 
 	p.element("p", "margin:14px 0 8px 0;font-size:18px;line-height:1.4;font-weight:bold;"+styleBreak, r.headline)
 	for _, sentence := range r.lead {
@@ -112,10 +118,10 @@ func (r report) html(words *phrases) string {
 		p.element("p", "margin:10px 0;padding:4px 0 4px 12px;border-left:4px solid "+bar+";"+weight+styleBreak, alert.text)
 	}
 	p.WriteString("\n")
-	p.rows(r.facts, "margin-top:14px;")
+	p.rows(r.facts, false, "margin-top:14px;")
 	for _, section := range r.sections {
 		p.element("h2", styleHeading, section.heading)
-		p.rows(section.rows, "")
+		p.rows(section.rows, section.keyed, "")
 	}
 	p.element("h2", styleHeading, words.headingNext)
 	p.open(tableTag+` width="100%"`, styleFont)
@@ -133,35 +139,57 @@ func (r report) html(words *phrases) string {
 	return p.String()
 }
 
-// rows writes a table of labels and texts. A row without a label continues the
-// one above and has no rule of its own.
-func (p *page) rows(rows []row, style string) {
+// rows writes a table of labels and texts; keyed ones have labels that are
+// values themselves. A row without a label continues the one above and has no
+// rule of its own.
+func (p *page) rows(rows []row, keyed bool, style string) {
+	labelStyle := "width:28%;padding:5px 12px 5px 0;" + styleMuted + styleBreak
+	if keyed {
+		labelStyle = "width:55%;padding:5px 12px 5px 0;font-weight:bold;" + styleBreak
+	}
 	labelled := false
 	for _, row := range rows {
 		labelled = labelled || row.label != ""
 	}
 	p.open(tableTag+` width="100%"`, style+styleFont)
 	for i, row := range rows {
-		rule := styleRule
+		rule, padding := styleRule, "padding:5px 0;"
 		if labelled && row.label == "" && i > 0 {
-			rule = ""
+			rule, padding = "", "padding:0 0 5px 0;"
 		}
 		p.WriteString(`<tr valign="top">`)
 		if labelled {
-			p.element("td", "width:34%;padding:5px 12px 5px 0;"+rule+styleMuted+styleBreak, row.label)
+			p.element("td", labelStyle+rule, row.label)
 		}
-		p.open("td", "padding:5px 0;"+rule+styleBreak)
-		switch row.tone {
-		case bad:
-			p.element("span", styleBad, row.text)
-		case caution:
-			p.element("span", styleCaution, row.text)
-		case good:
-			p.element("span", styleGood, row.text)
-		default:
-			p.say(row.text)
-		}
+		p.open("td", padding+rule+styleBreak)
+		p.toned(row.tone, row.text)
 		p.WriteString("</td></tr>\n")
 	}
 	p.WriteString("</table>\n")
+}
+
+// toned says text in the colour of its tone.
+func (p *page) toned(tone tone, text string) {
+	switch tone {
+	case bad:
+		p.element(`span class="bad"`, "color:#d83a34;font-weight:bold;", text)
+	case caution:
+		p.element(`span class="caution"`, "color:#a86d00;font-weight:bold;", text)
+	case good:
+		p.element(`span class="good"`, "color:#16873d;", text)
+	default:
+		p.say(text)
+	}
+}
+
+// urgency is the tone of a level.
+func urgency(level Level) tone {
+	switch level {
+	case Critical:
+		return bad
+	case Warning:
+		return caution
+	default:
+		return plain
+	}
 }

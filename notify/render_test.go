@@ -56,7 +56,7 @@ func wellFormed(page string) error {
 	allowed := map[string]string{
 		"html": "lang", "head": "", "meta": "charset name content", "style": "", "title": "", "body": "style",
 		"table": "role cellpadding cellspacing border width style", "tr": "valign", "td": "style bgcolor",
-		"p": "style", "h2": "style", "span": "style", "code": "style", "br": "",
+		"p": "style", "h2": "style", "span": "class style", "code": "style", "br": "",
 	}
 	decoder := xml.NewDecoder(strings.NewReader(page))
 	for {
@@ -112,15 +112,14 @@ func TestRenderHostile(t *testing.T) {
 			}
 			event.Verdict.Check, event.Verdict.Reason = text, text
 			event.HAProxy = &HAProxy{Up: []string{text}, Down: []BackendDown{{text, text}}, Unknown: []string{text}}
-			for _, kind := range []Kind{Instance, Group, Kind(text)} {
-				for _, state := range []State{Fault, Master, State(text), ""} {
-					for _, status := range []string{"fail", "pass", text} {
-						event.Kind, event.State, event.Previous, event.Verdict.Status = kind, state, State(text), status
-						for _, language := range languages {
-							message := Render(event, language)
-							checkMessage(t, message, Title(event, language))
-						}
-					}
+			for _, as := range []struct {
+				kind   Kind
+				state  State
+				status string
+			}{{Instance, Fault, "fail"}, {Group, Master, "fail"}, {Kind(text), State(text), text}, {Group, "", "pass"}} {
+				event.Kind, event.State, event.Previous, event.Verdict.Status = as.kind, as.state, State(text), as.status
+				for _, language := range languages {
+					checkMessage(t, Render(event, language), Title(event, language))
 				}
 			}
 		})
