@@ -1,0 +1,295 @@
+package spool
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+	"unicode/utf8"
+
+	"hacheck/notify"
+)
+
+// formatVersion is the version of the entry files this code reads and writes.
+// Adding a field does not change it; what an older program would misunderstand
+// does.
+const formatVersion = 1
+
+const (
+	// maxEntry bounds a file in bytes: a larger one is damaged. An event has
+	// some kilobytes.
+	maxEntry = 1 << 20
+	// maxEvent leaves room for the outcomes.
+	maxEvent = maxEntry - 64<<10
+	// maxError bounds a kept error text in bytes.
+	maxError = 1 << 10
+	maxID    = 128
+)
+
+// OutcomeState is how far a channel is with an entry.
+type OutcomeState string
+
+// The three states. Done and dead are final, but for Retry.
+const (
+	Pending OutcomeState = "pending"
+	Done    OutcomeState = "done"
+	Dead    OutcomeState = "dead"
+)
+
+// Outcome is what became of an entry on one channel.
+type Outcome struct {
+	State OutcomeState `json:"state"`
+	// Attempts counts the attempts made, interrupted ones included.
+	Attempts int `json:"attempts"`
+	// LastError is the last attempt's error, or why the channel was given up;
+	// empty after a success.
+	LastError   string    `json:"last_error,omitempty"`
+	LastAttempt time.Time `json:"last_attempt,omitzero"`
+	// Next is when the next attempt is due; zero means now.
+	Next time.Time `json:"next,omitzero"`
+	// Asked is set if the peer named Next itself: nobody comes back earlier.
+	Asked bool `json:"asked,omitempty"`
+}
+
+// Entry is one event of the spool and its outcomes by channel name. A channel
+// without an outcome has not been tried.
+type Entry struct {
+	Version  int                `json:"version"`
+	Event    notify.Event       `json:"event"`
+	Channels map[string]Outcome `json:"channels,omitempty"`
+
+	// fields is the file as read. The event goes back as it came, and so does
+	// every field that only another version knows.
+	fields map[string]json.RawMessage
+}
+
+// outcome is the channel's outcome, pending if there is none.
+func (e *Entry) outcome(channel string) Outcome {
+	if outcome, ok := e.Channels[channel]; ok {
+		return outcome
+	}
+	return Outcome{State: Pending}
+}
+
+func (e *Entry) setOutcome(channel string, outcome Outcome) {
+	if e.Channels == nil {
+		e.Channels = make(map[string]Outcome)
+	}
+	e.Channels[channel] = outcome
+}
+
+// settled reports whether no channel of the list is pending, and whether any
+// channel at all has given up.
+func (e *Entry) settled(channels []string) (settled, dead bool) {
+	settled = true
+	for _, channel := range channels {
+		if e.outcome(channel).State == Pending {
+			settled = false
+		}
+	}
+	for _, outcome := range e.Channels {
+		if outcome.State == Dead {
+			dead = true
+		}
+	}
+	return settled, dead
+}
+
+// newEntry is the file of an event that no channel has seen.
+func newEntry(event notify.Event) ([]byte, error) {
+	if err := checkID(event.ID); err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(Entry{Version: formatVersion, Event: event})
+	if err != nil {
+		return nil, fmt.Errorf("encode it: %w", err)
+	}
+	if len(data) > maxEvent {
+		return nil, fmt.Errorf("it has %d bytes, at most %d are kept", len(data), maxEvent)
+	}
+	return data, nil
+}
+
+// encode is the file of an entry that was read.
+func (e *Entry) encode() ([]byte, error) {
+	channels, err := json.Marshal(e.Channels)
+	if err != nil {
+		return nil, fmt.Errorf("encode the outcomes: %w", err)
+	}
+	e.fields["channels"] = channels
+	data, err := json.Marshal(e.fields)
+	if err != nil {
+		return nil, fmt.Errorf("encode entry %s: %w", e.Event.ID, err)
+	}
+	return data, nil
+}
+
+// decodeEntry reads an entry file. Fields it does not know are kept.
+func decodeEntry(data []byte) (Entry, error) {
+	if len(data) > maxEntry {
+		return Entry{}, fmt.Errorf("it has more than %d bytes", maxEntry)
+	}
+	var entry Entry
+	if err := json.Unmarshal(data, &entry.fields); err != nil {
+		return Entry{}, fmt.Errorf("it is not a JSON object: %w", err)
+	}
+	// The version first: the rest may mean something else in another one.
+	if err := json.Unmarshal(orNull(entry.fields["version"]), &entry.Version); err != nil {
+		return Entry{}, fmt.Errorf("its version: %w", err)
+	}
+	if entry.Version != formatVersion {
+		return Entry{}, fmt.Errorf("it has format version %d, this program knows %d", entry.Version, formatVersion)
+	}
+	if err := json.Unmarshal(orNull(entry.fields["event"]), &entry.Event); err != nil {
+		return Entry{}, fmt.Errorf("its event: %w", err)
+	}
+	if err := checkID(entry.Event.ID); err != nil {
+		return Entry{}, err
+	}
+	if err := json.Unmarshal(orNull(entry.fields["channels"]), &entry.Channels); err != nil {
+		return Entry{}, fmt.Errorf("its outcomes: %w", err)
+	}
+	for channel, outcome := range entry.Channels {
+		switch outcome.State {
+		case Pending, Done, Dead:
+		default:
+			return Entry{}, fmt.Errorf("its outcome for channel %q is %q, not pending, done or dead",
+				shorten(channel, 80), shorten(string(outcome.State), 80))
+		}
+		outcome.Attempts = max(outcome.Attempts, 0)
+		entry.Channels[channel] = outcome
+	}
+	return entry, nil
+}
+
+func orNull(raw json.RawMessage) []byte {
+	if raw == nil {
+		return []byte("null")
+	}
+	return raw
+}
+
+// checkID demands letters, digits and '-': the ID becomes a file name, a
+// Message-ID and an HTTP header.
+func checkID(id string) error {
+	if id == "" || len(id) > maxID {
+		return fmt.Errorf("event ID of %d bytes: 1 to %d are allowed", len(id), maxID)
+	}
+	for _, c := range []byte(id) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-':
+		default:
+			return fmt.Errorf("event ID %q: only letters, digits and '-' are allowed", id)
+		}
+	}
+	return nil
+}
+
+// stampDigits is the width of the time in an entry's name.
+const stampDigits = 20
+
+// entryName sorts by time, then ID. Times that nanoseconds since 1970 cannot
+// express (before it, and after 2262) sort first.
+func entryName(event notify.Event) string {
+	stamp := event.Time.UnixNano()
+	if year := event.Time.Year(); year < 1970 || year > 2261 || stamp < 0 {
+		stamp = 0
+	}
+	return fmt.Sprintf("%0*d-%s.json", stampDigits, stamp, event.ID)
+}
+
+// entryID is the event ID in an entry's file name.
+func entryID(name string) (string, bool) {
+	rest, ok := strings.CutSuffix(name, ".json")
+	if !ok || len(rest) < stampDigits+2 || rest[stampDigits] != '-' {
+		return "", false
+	}
+	for _, c := range []byte(rest[:stampDigits]) {
+		if c < '0' || c > '9' {
+			return "", false
+		}
+	}
+	id := rest[stampDigits+1:]
+	return id, checkID(id) == nil
+}
+
+// damagedError marks a file that no later reading will understand better, in
+// contrast to one that could not be read.
+type damagedError struct{ reason string }
+
+func (e *damagedError) Error() string { return e.reason }
+
+// readEntry reads one entry file of the spool. A *damagedError says that the
+// file is not an entry of this version.
+func (s *Spool) readEntry(dir, name string) (Entry, int64, error) {
+	id, ok := entryID(strings.TrimSuffix(name, damagedSuffix))
+	if !ok {
+		return Entry{}, 0, &damagedError{"its name is not an entry's"}
+	}
+	data, err := readFile(s.root, dir+"/"+name, maxEntry)
+	if err != nil {
+		return Entry{}, 0, err
+	}
+	entry, err := decodeEntry(data)
+	if err != nil {
+		return Entry{}, 0, &damagedError{err.Error()}
+	}
+	if entry.Event.ID != id {
+		return Entry{}, 0, &damagedError{fmt.Sprintf("it holds event %s, not the one in its name", entry.Event.ID)}
+	}
+	return entry, int64(len(data)), nil
+}
+
+// readFile reads a regular file of at most limit bytes. Anything else in its
+// place is a *damagedError, and nothing a link or a FIFO can do hangs it.
+func readFile(root *os.Root, name string, limit int64) ([]byte, error) {
+	info, err := root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &damagedError{"it is " + describe(info) + ", not a file"}
+	}
+	file, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if info, err = file.Stat(); err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &damagedError{"it is " + describe(info) + ", not a file"}
+	}
+	data, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, &damagedError{fmt.Sprintf("it has more than %d bytes", limit)}
+	}
+	return data, nil
+}
+
+func isDamaged(err error) bool {
+	var damaged *damagedError
+	return errors.As(err, &damaged)
+}
+
+// shorten cuts a text of unknown origin to at most limit bytes of valid UTF-8.
+func shorten(text string, limit int) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) <= limit {
+		return text
+	}
+	const mark = "…"
+	cut := limit - len(mark)
+	for cut > 0 && !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut] + mark
+}

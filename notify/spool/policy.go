@@ -1,0 +1,87 @@
+package spool
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// Policy is how patient a drain is. A zero or negative field stands for its
+// default.
+type Policy struct {
+	// AttemptTimeout is the time one attempt on one channel has (15 s).
+	AttemptTimeout time.Duration
+	// InitialBackoff is the pause after the first failure (5 s); it doubles
+	// with every further one up to MaxBackoff (10 min). Each pause is
+	// lengthened or shortened by up to a fifth, so that the nodes of a site do
+	// not come back to their relay at the same moment.
+	InitialBackoff time.Duration
+	MaxBackoff     time.Duration
+	// MaxRetryAfter bounds the pause a peer may ask for (1 h).
+	MaxRetryAfter time.Duration
+	// MaxAge is how old an event may become, counted from its own time, before
+	// a channel that keeps failing gives it up (72 h). MinAttempts (8) is how
+	// often it has then been tried at least: a clock that was wrong when the
+	// event was made, as after a boot without a battery, must not kill it at
+	// the first failure.
+	MaxAge      time.Duration
+	MinAttempts int
+	// MaxEntries and MaxBytes bound the queue (10,000 and 256 MiB): the oldest
+	// entries beyond them are given up as "queue full". They bound the dead
+	// letters likewise: the oldest beyond them are deleted.
+	MaxEntries int
+	MaxBytes   int64
+	// IgnoreBackoff makes an entry due although its pause is not over. It is
+	// for who has a reason to try again: a hook with a new event, a person. A
+	// pause that the peer asked for is kept all the same.
+	IgnoreBackoff bool
+}
+
+// grace is how long an attempt may take to notice that its time is over.
+const grace = 250 * time.Millisecond
+
+func (p Policy) withDefaults() Policy {
+	orDefault(&p.AttemptTimeout, 15*time.Second)
+	orDefault(&p.InitialBackoff, 5*time.Second)
+	orDefault(&p.MaxBackoff, 10*time.Minute)
+	orDefault(&p.MaxRetryAfter, time.Hour)
+	orDefault(&p.MaxAge, 72*time.Hour)
+	orDefault(&p.MinAttempts, 8)
+	orDefault(&p.MaxEntries, 10_000)
+	orDefault(&p.MaxBytes, 256<<20)
+	return p
+}
+
+func orDefault[T int | int64 | time.Duration](field *T, value T) {
+	if *field <= 0 {
+		*field = value
+	}
+}
+
+// backoff is the pause after the given number of attempts, jitter included.
+func (p Policy) backoff(attempts int) time.Duration {
+	pause := p.InitialBackoff
+	for n := 1; n < attempts && pause < p.MaxBackoff; n++ {
+		pause *= 2
+	}
+	pause = min(pause, p.MaxBackoff)
+	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64()))
+}
+
+// due reports whether a pending outcome may be tried now.
+func (p Policy) due(outcome Outcome, now time.Time) bool {
+	if !outcome.Next.After(now) || (p.IgnoreBackoff && !outcome.Asked) {
+		return true
+	}
+	// A clock that was set back must not turn a pause of minutes into years.
+	return outcome.LastAttempt.After(now) ||
+		outcome.Next.Sub(now) > p.MaxBackoff+p.MaxBackoff/5+p.MaxRetryAfter
+}
+
+// old reports whether an event has passed the age limit.
+func (p Policy) old(made, now time.Time) bool { return now.Sub(made) >= p.MaxAge }
+
+// gaveUp words the end of a channel's patience.
+func gaveUp(made, now time.Time, attempts int, cause string) string {
+	return fmt.Sprintf("gave up after %s and %d attempts: %s", now.Sub(made).Round(time.Second), attempts, cause)
+}
