@@ -69,9 +69,6 @@ func rootFileSystem(ctx context.Context, log io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(cacheDir, 0o755); err != nil {
-		return "", err
-	}
 	// Built beside and renamed, so that an interrupted run leaves no half root
 	// that the next one would take for whole.
 	partial := dir + ".partial"

@@ -19,13 +19,16 @@ import (
 
 // lockPath is held for a whole run; the kernel lets go of it when its holder
 // dies, however that happens.
-const lockPath = "/run/hacheck-lab.lock"
+const lockPath = cacheDir + "/lock"
 
 // cgroupPrefix begins the names of the nodes' control groups.
 const cgroupPrefix = "hacheck-lab-"
 
 // lockLab makes sure that only one lab runs on this machine.
 func lockLab() (*flock.Flock, error) {
+	if err := os.MkdirAll(cacheDir, 0o755); err != nil {
+		return nil, err
+	}
 	lock := flock.New(lockPath)
 	locked, err := lock.TryLock()
 	if err != nil {
