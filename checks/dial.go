@@ -70,6 +70,9 @@ func splitAddress(text string) (network, address string, err error) {
 		}
 		return "unix", path, nil
 	}
+	if text == "" {
+		return "", "", errors.New("an address is empty")
+	}
 	if strings.HasPrefix(text, "/") {
 		return "", "", fmt.Errorf("%q is a path: write unix:%s", text, text)
 	}
