@@ -66,7 +66,8 @@ fuzz: ## run every fuzz target for FUZZTIME (default 5m each)
 bench: ## measure against the usual script and an empty Go program, in one run
 	@test/install bench
 	@$(MAKE) --no-print-directory build
-	bench/run
+	CGO_ENABLED=0 $(GO) build -o bin/empty ./bench/empty
+	$(GO) run ./bench
 
 .PHONY: clean
 clean: ## remove what the targets built

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hacheck/config"
+)
+
+// app is one run of the command line.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	// started is when the process began to run: deadlines count from here.
+	started time.Time
+
+	// args is the command line without the program's name.
+	args   []string
+	flags  globalFlags
+	log    *slog.Logger
+	config *config.Config
+}
+
+// globalFlags are the flags every command has. What was not given is empty and
+// the configuration decides.
+type globalFlags struct {
+	config         string
+	keepalivedConf string
+	haproxyCfg     []string
+	socket         string
+	stateDir       string
+	runDir         string
+	timeout        time.Duration
+	output         string
+	logLevel       string
+	logFormat      string
+}
+
+const (
+	outputText = "text"
+	outputJSON = "json"
+)
+
+// main runs one command line and gives its exit code.
+func (a *app) main(args []string) exitCode {
+	a.args = args
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	command, err := root.ExecuteC()
+	if err == nil {
+		return exitHealthy
+	}
+	code := codeOf(err)
+	if text := err.Error(); text != "" {
+		// One line a mistake: a configuration may have several.
+		for line := range strings.Lines(text) {
+			fmt.Fprintf(a.stderr, "hacheck: %s\n", strings.TrimRight(line, "\n"))
+		}
+		if code == exitUsage {
+			fmt.Fprintf(a.stderr, "See '%s --help'.\n", command.CommandPath())
+		}
+		a.tellJournal(command, err)
+	}
+	return code
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "hacheck",
+		Short: "Health checks and failover notifications for keepalived + HAProxy pairs",
+		Long: `hacheck tells keepalived whether this node should hold the VIP, and tells
+people when keepalived moved it.
+
+In keepalived.conf:
+
+    vrrp_script chk_haproxy {
+        script "/usr/bin/hacheck haproxy"
+        interval 1
+        fall 2
+        rise 2
+    }
+    ...
+    notify_master "/usr/bin/hacheck notify MASTER VI_1"
+
+` + exitCodesHelp,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              cobra.NoArgs,
+		PersistentPreRunE: func(command *cobra.Command, _ []string) error { return a.prepare(command) },
+		RunE: func(command *cobra.Command, _ []string) error {
+			return usageError("no command given")
+		},
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.flags.config, "config", "", "configuration file (default "+config.DefaultPath+", which may be absent)")
+	flags.StringVar(&a.flags.keepalivedConf, "keepalived-conf", "", "keepalived.conf (default: the one keepalived uses)")
+	flags.StringSliceVar(&a.flags.haproxyCfg, "haproxy-cfg", nil, "haproxy.cfg file or directory, may be repeated (default: those HAProxy uses)")
+	flags.StringVar(&a.flags.socket, "socket", "", "HAProxy admin socket (default: from haproxy.cfg)")
+	flags.StringVar(&a.flags.stateDir, "state-dir", "", "where events wait for delivery (default "+config.DefaultStateDir+")")
+	flags.StringVar(&a.flags.runDir, "run-dir", "", "where the last verdicts are kept (default "+config.DefaultRunDir+")")
+	flags.DurationVar(&a.flags.timeout, "timeout", 0, "deadline of the command's checks (default "+config.DefaultTimeout.String()+")")
+	flags.StringVar(&a.flags.output, "output", outputText, "text or json")
+	flags.StringVar(&a.flags.logLevel, "log-level", "warn", "debug, info, warn or error")
+	flags.StringVar(&a.flags.logFormat, "log-format", outputText, "text or json")
+	root.AddCommand(
+		a.haproxyCommand(), a.checkCommand(), a.systemdCommand(), a.tcpCommand(), a.httpCommand(),
+		a.notifyCommand(), a.deliverCommand(), a.queueCommand(),
+		a.configCommand(), a.versionCommand(),
+	)
+	return root
+}
+
+// prepare checks the global flags and reads the configuration.
+func (a *app) prepare(command *cobra.Command) error {
+	if err := a.openLog(); err != nil {
+		return err
+	}
+	if a.flags.output != outputText && a.flags.output != outputJSON {
+		return usageError("--output %q is neither text nor json", a.flags.output)
+	}
+	if command.Flags().Changed("timeout") && (a.flags.timeout < config.MinTimeout || a.flags.timeout > config.MaxTimeout) {
+		return usageError("--timeout %s is out of range: from %s to %s", a.flags.timeout, config.MinTimeout, config.MaxTimeout)
+	}
+	path, named := config.DefaultPath, false
+	if a.flags.config != "" {
+		path, named = a.flags.config, true
+	}
+	loaded, err := config.Load(path, named)
+	a.config = loaded
+	a.applyFlags()
+	if err != nil && !toleratesBadConfig(command) {
+		return configError(err)
+	}
+	if err != nil {
+		a.log.Error(err.Error())
+	}
+	return nil
+}
+
+// toleratesBadConfig reports whether a command does its work even when the
+// configuration file cannot be read: a transition is recorded all the same, and
+// a check from flags alone needs no file.
+func toleratesBadConfig(command *cobra.Command) bool {
+	switch command.Name() {
+	case "notify", "systemd", "tcp", "http", "version":
+		return true
+	default:
+		return false
+	}
+}
+
+func (a *app) applyFlags() {
+	override := func(to *string, flag string) {
+		if flag != "" {
+			*to = flag
+		}
+	}
+	override(&a.config.StateDir, a.flags.stateDir)
+	override(&a.config.RunDir, a.flags.runDir)
+	override(&a.config.HAProxy.Socket, a.flags.socket)
+	override(&a.config.Keepalived.Configuration, a.flags.keepalivedConf)
+	if len(a.flags.haproxyCfg) > 0 {
+		a.config.HAProxy.Configuration = a.flags.haproxyCfg
+	}
+}
+
+func (a *app) openLog() error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.flags.logLevel)); err != nil {
+		return usageError("--log-level %q is none of debug, info, warn, error", a.flags.logLevel)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch a.flags.logFormat {
+	case outputText:
+		a.log = slog.New(slog.NewTextHandler(a.stderr, options))
+	case outputJSON:
+		a.log = slog.New(slog.NewJSONHandler(a.stderr, options))
+	default:
+		return usageError("--log-format %q is neither text nor json", a.flags.logFormat)
+	}
+	return nil
+}
+
+// errSaid ends a command whose answer, already on stdout, is the exit code.
+func errSaid(code exitCode) error {
+	if code == exitHealthy {
+		return nil
+	}
+	return &exitError{code: code, err: nil}
+}

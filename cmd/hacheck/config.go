@@ -1,0 +1,72 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v4"
+)
+
+func (a *app) configCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "config",
+		Short: "Check or show the configuration",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return usageError("config needs a word: check or show") },
+	}
+	command.AddCommand(
+		&cobra.Command{
+			Use:   "check",
+			Short: "Report every mistake in the configuration",
+			Long: `Report every mistake in the configuration with file, line and column. Files it
+names, such as password files, are looked at too.
+
+` + exitCodesHelp,
+			Args: cobra.NoArgs,
+			RunE: func(*cobra.Command, []string) error { return a.configCheck() },
+		},
+		&cobra.Command{
+			Use:   "show",
+			Short: "Print the configuration in force, secrets masked",
+			Args:  cobra.NoArgs,
+			RunE:  func(*cobra.Command, []string) error { return a.configShow() },
+		},
+	)
+	return command
+}
+
+func (a *app) configCheck() error {
+	if err := errors.Join(a.config.CheckErrors(), a.config.NotifyErrors()); err != nil {
+		return configError(err)
+	}
+	if _, err := a.config.Notifiers(a.mailDefaults(), version); err != nil {
+		return configError(err)
+	}
+	if !a.config.Exists {
+		fmt.Fprintf(a.stdout, "%s does not exist: the defaults are in force\n", a.config.Path)
+		return nil
+	}
+	fmt.Fprintf(a.stdout, "%s is right: %d checks, %d channels\n", a.config.Path, len(a.config.CheckNames()), len(a.config.Notify.Channels))
+	return nil
+}
+
+func (a *app) configShow() error {
+	shown, err := a.config.Show()
+	if err != nil {
+		return failedError("cannot show the configuration: %w", err)
+	}
+	if a.flags.output == outputJSON {
+		var tree any
+		if err := yaml.Unmarshal(shown, &tree); err != nil {
+			return failedError("cannot show the configuration: %w", err)
+		}
+		return json.NewEncoder(a.stdout).Encode(tree)
+	}
+	if !a.config.Exists {
+		fmt.Fprintf(a.stdout, "# %s does not exist: these are the defaults\n", a.config.Path)
+	}
+	_, err = a.stdout.Write(shown)
+	return err
+}

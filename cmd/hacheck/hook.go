@@ -1,0 +1,308 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"hacheck/checks"
+	"hacheck/keepalived"
+	"hacheck/notify"
+	"hacheck/notify/spool"
+)
+
+// gatherBudget bounds what is looked up before the event is written. keepalived
+// kills a stop hook after one second; what is not known by then is left out
+// and said so.
+const gatherBudget = 40 * time.Millisecond
+
+// socketBudget is HAProxy's share of it: a frozen HAProxy must not keep the
+// rest from being said.
+const socketBudget = 25 * time.Millisecond
+
+// freshVerdict is the age up to which a verdict's word about a backend counts.
+const freshVerdict = time.Minute
+
+// gather makes the event for a call of keepalived. It cannot fail: what could
+// not be found out becomes a note.
+func (a *app) gather(call keepalived.Event) notify.Event {
+	event := notify.Event{
+		ID:    spool.NewID(a.started),
+		Time:  a.started,
+		Kind:  notify.Kind(call.Kind),
+		Name:  call.Name,
+		State: notify.State(call.State),
+		VIPs:  []notify.VIP{},
+	}
+	if call.HasPriority {
+		event.Priority = &call.Priority
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		event.Notes = append(event.Notes, fmt.Sprintf("The host name is not known: %v.", err))
+	}
+	event.Host = host
+
+	ctx, cancel := context.WithDeadline(context.Background(), a.started.Add(gatherBudget))
+	defer cancel()
+	// Each look-up answers into its own channel, so that one that hangs, on a
+	// dead NFS mount or a frozen HAProxy, costs its own facts only.
+	conf := lookUp(a.keepalivedConfig)
+	addresses := lookUp(func() (map[netip.Addr]string, error) { return keepalived.LocalAddresses(ctx) })
+	verdicts := lookUp(func() ([]checks.Verdict, error) { return checks.LastVerdicts(a.config.RunDir) })
+	backends := lookUp(func() ([]checks.Result, error) { return a.haproxyBackends(ctx) })
+
+	a.addConfiguration(ctx, &event, conf)
+	a.addPresence(ctx, &event, addresses)
+	a.addVerdict(ctx, &event, verdicts, conf)
+	a.addBackends(ctx, &event, backends, verdicts)
+	return event
+}
+
+// lookup is a question whose answer is waited for no longer than a context lives.
+type lookup[T any] struct {
+	done  chan struct{}
+	value T
+	err   error
+}
+
+func lookUp[T any](ask func() (T, error)) *lookup[T] {
+	l := &lookup[T]{done: make(chan struct{})}
+	go func() {
+		defer close(l.done)
+		l.value, l.err = ask()
+	}()
+	return l
+}
+
+func (l *lookup[T]) wait(ctx context.Context) (T, error) {
+	select {
+	case <-l.done:
+		return l.value, l.err
+	case <-ctx.Done():
+	}
+	// An answer that came together with the end still counts.
+	select {
+	case <-l.done:
+		return l.value, l.err
+	default:
+		var none T
+		return none, fmt.Errorf("no answer within %s", gatherBudget)
+	}
+}
+
+// keepalivedConfig reads the configuration keepalived uses.
+func (a *app) keepalivedConfig() (*keepalived.Config, error) {
+	path, options := a.config.Keepalived.Configuration, keepalived.Options{}
+	if path == "" {
+		var err error
+		if path, options, err = keepalived.FindConfig(keepalived.Search{}); err != nil {
+			return nil, err
+		}
+	}
+	return keepalived.Load(path, options)
+}
+
+// addConfiguration adds what keepalived.conf says about the instance or group.
+func (a *app) addConfiguration(ctx context.Context, event *notify.Event, conf *lookup[*keepalived.Config]) {
+	configuration, err := conf.wait(ctx)
+	if err != nil {
+		if event.Kind == "" {
+			event.Kind = notify.Instance
+		}
+		event.Notes = append(event.Notes, fmt.Sprintf("The VIPs are not known, keepalived.conf could not be read: %v.", err))
+		return
+	}
+	event.RouterID = configuration.Global.RouterID
+	instance, isInstance := configuration.Instance(event.Name)
+	group, isGroup := configuration.Group(event.Name)
+	if event.Kind == "" {
+		event.Kind = notify.Instance
+		if isGroup && !isInstance {
+			event.Kind = notify.Group
+		}
+	}
+	switch {
+	case event.Kind == notify.Group && isGroup:
+		event.Known = true
+		event.Members = group.Members
+		for _, member := range group.Members {
+			if instance, ok := configuration.Instance(member); ok {
+				event.VIPs = append(event.VIPs, vipsOf(instance)...)
+			} else {
+				event.Notes = append(event.Notes, fmt.Sprintf("The group's member %s is not a vrrp_instance of keepalived.conf.", member))
+			}
+		}
+	case event.Kind == notify.Instance && isInstance:
+		event.Known = true
+		event.Interface = instance.Interface
+		event.VirtualRouterID = instance.VirtualRouterID
+		event.VIPs = vipsOf(instance)
+	default:
+		event.Notes = append(event.Notes, fmt.Sprintf("%s has no %s of this name: its VIPs are not known.", configuration.Files[0], kindInConfiguration[event.Kind]))
+	}
+}
+
+var kindInConfiguration = map[notify.Kind]string{
+	notify.Instance: "vrrp_instance",
+	notify.Group:    "vrrp_sync_group",
+}
+
+func vipsOf(instance *keepalived.Instance) []notify.VIP {
+	vips := make([]notify.VIP, 0, len(instance.VIPs))
+	for _, vip := range instance.VIPs {
+		device := vip.Device
+		if device == "" {
+			device = instance.Interface
+		}
+		vips = append(vips, notify.VIP{
+			Address: vip.Addr.String(), Prefix: vip.Prefix, Device: device,
+			Instance: instance.Name, Excluded: vip.Excluded,
+			Presence: notify.PresenceUnknown,
+		})
+	}
+	return vips
+}
+
+// addPresence adds which VIPs are really on an interface of this node.
+func (a *app) addPresence(ctx context.Context, event *notify.Event, addresses *lookup[map[netip.Addr]string]) {
+	local, err := addresses.wait(ctx)
+	if err != nil {
+		if len(event.VIPs) > 0 {
+			event.Notes = append(event.Notes, fmt.Sprintf("Whether the VIPs are on this node is not known: %v.", err))
+		}
+		return
+	}
+	for i := range event.VIPs {
+		vip := &event.VIPs[i]
+		address, err := netip.ParseAddr(vip.Address)
+		if err != nil {
+			continue
+		}
+		vip.Presence = notify.Absent
+		if device, here := local[address]; here {
+			vip.Presence, vip.PresentOn = notify.Present, device
+		}
+	}
+}
+
+// addVerdict adds the last verdict of the check that decides about the
+// instance, or of any check if keepalived.conf names none of hacheck's.
+func (a *app) addVerdict(ctx context.Context, event *notify.Event, verdicts *lookup[[]checks.Verdict], conf *lookup[*keepalived.Config]) {
+	kept, err := verdicts.wait(ctx)
+	if err != nil {
+		event.Notes = append(event.Notes, fmt.Sprintf("The last verdict is not known: %v.", err))
+		return
+	}
+	var tracked map[string]bool
+	if configuration, err := conf.wait(ctx); err == nil {
+		tracked = trackedChecks(configuration, event)
+	}
+	if verdict, ok := decisive(kept, tracked); ok {
+		event.Verdict = &notify.Verdict{Check: verdict.Name, Status: verdict.Status.String(), Reason: verdict.Reason, Time: verdict.Time}
+	}
+}
+
+// decisive picks the verdict that explains a transition best: the worst of the
+// tracked checks, and of equals the latest. Without a tracked one all count.
+func decisive(kept []checks.Verdict, tracked map[string]bool) (checks.Verdict, bool) {
+	badness := map[checks.Status]int{checks.Pass: 1, checks.Warn: 2, checks.Unknown: 3, checks.Fail: 4}
+	var best checks.Verdict
+	found, foundTracked := false, false
+	for _, verdict := range kept {
+		isTracked := tracked[verdict.Name]
+		switch {
+		case foundTracked && !isTracked:
+			continue
+		case isTracked && !foundTracked:
+			// The first tracked verdict outranks every other.
+		case found && badness[verdict.Status] < badness[best.Status]:
+			continue
+		case found && badness[verdict.Status] == badness[best.Status] && verdict.Time.Before(best.Time):
+			continue
+		}
+		best, found, foundTracked = verdict, true, isTracked
+	}
+	return best, found
+}
+
+// trackedChecks gives the names of hacheck's checks that the instance, or a
+// member of the group, tracks.
+func trackedChecks(configuration *keepalived.Config, event *notify.Event) map[string]bool {
+	names := map[string]bool{}
+	instances := event.Members
+	if event.Kind == notify.Instance {
+		instances = []string{event.Name}
+	}
+	for _, name := range instances {
+		instance, ok := configuration.Instance(name)
+		if !ok {
+			continue
+		}
+		for _, track := range instance.TrackScripts {
+			script, ok := configuration.Script(track.Name)
+			if !ok {
+				continue
+			}
+			if check := verdictOfCommand(script.Command.Words); check != "" {
+				names[check] = true
+			}
+		}
+	}
+	return names
+}
+
+// haproxyBackends asks the running HAProxy about its backends, without dialling
+// any server.
+func (a *app) haproxyBackends(ctx context.Context) ([]checks.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, socketBudget)
+	defer cancel()
+	check, err := a.config.HAProxyCheck().BuildHAProxy(a.config)
+	if err != nil {
+		return nil, err
+	}
+	return check.Backends(ctx)
+}
+
+// addBackends sums up HAProxy's backends. A backend that HAProxy cannot judge,
+// because it does not check its servers, gets the word of the last verdict,
+// which has dialled them.
+func (a *app) addBackends(ctx context.Context, event *notify.Event, backends *lookup[[]checks.Result], verdicts *lookup[[]checks.Verdict]) {
+	results, err := backends.wait(ctx)
+	if err != nil {
+		event.HAProxy = &notify.HAProxy{Error: err.Error()}
+		return
+	}
+	dialled := map[string]checks.Result{}
+	if kept, err := verdicts.wait(ctx); err == nil {
+		for _, verdict := range kept {
+			if event.Time.Sub(verdict.Time) > freshVerdict {
+				continue
+			}
+			for _, part := range verdict.Parts {
+				if part.Name == "backends" {
+					for _, backend := range part.Parts {
+						dialled[backend.Name] = backend
+					}
+				}
+			}
+		}
+	}
+	summary := &notify.HAProxy{}
+	for _, backend := range results {
+		if known, ok := dialled[backend.Name]; ok && backend.Status == checks.Unknown {
+			backend = known
+		}
+		switch backend.Status {
+		case checks.Fail:
+			summary.Down = append(summary.Down, notify.BackendDown{Name: backend.Name, Reason: backend.Reason})
+		case checks.Unknown:
+			summary.Unknown = append(summary.Unknown, backend.Name)
+		default:
+			summary.Up = append(summary.Up, backend.Name)
+		}
+	}
+	event.HAProxy = summary
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hacheck/checks"
+	"hacheck/notify/journal"
+)
+
+// journalBudget bounds what a run may spend on talking to journald, which
+// blocks its senders when it is frozen.
+const journalBudget = 50 * time.Millisecond
+
+// remember keeps the verdict under a name for the notify hook and tells the
+// journal when it differs from the one before. Neither can change the verdict:
+// what goes wrong here is a warning.
+func (a *app) remember(verdict checks.Verdict, name string) {
+	verdict.Name = name
+	before, err := checks.LoadVerdict(a.config.RunDir, verdict.Name)
+	known := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		a.log.Warn("cannot read the last verdict", "error", err)
+	}
+	if err := checks.SaveVerdict(a.config.RunDir, verdict); err != nil {
+		// Without a memory every run would look like a change: one line a
+		// second in the journal is what the operator must be spared.
+		a.log.Warn("cannot keep the verdict for the notify hook", "error", err)
+		return
+	}
+	if known && before.Status == verdict.Status {
+		return
+	}
+	if !known && verdict.Status == checks.Pass {
+		return
+	}
+	fields := map[string]string{
+		"HACHECK_CHECK":  verdict.Name,
+		"HACHECK_STATUS": verdict.Status.String(),
+		"HACHECK_REASON": verdict.Reason,
+	}
+	if known {
+		fields["HACHECK_PREVIOUS"] = before.Status.String()
+	}
+	a.toJournal(verdictPriority[verdict.Status], verdictLine(verdict), fields)
+}
+
+var verdictPriority = map[checks.Status]journal.Priority{
+	checks.Pass: journal.Notice, checks.Warn: journal.Warning,
+	checks.Fail: journal.Error, checks.Unknown: journal.Error,
+}
+
+// tellJournal repeats a failed command's complaint in the journal when it came
+// from keepalived, whose children have the null device for stderr. Checks tell
+// the journal themselves, once per change.
+func (a *app) tellJournal(command *cobra.Command, err error) {
+	if command.Name() != "notify" && command.Name() != "deliver" {
+		return
+	}
+	a.toJournal(journal.Error, "hacheck "+command.Name()+": "+err.Error(), nil)
+}
+
+func (a *app) toJournal(priority journal.Priority, message string, fields map[string]string) {
+	ctx, cancel := context.WithTimeout(context.Background(), journalBudget)
+	defer cancel()
+	if err := journal.Send(ctx, priority, message, fields); err != nil && a.log != nil {
+		a.log.Debug("journald did not take a message", "error", err, "message", message)
+	}
+}

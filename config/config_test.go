@@ -1,0 +1,291 @@
+package config
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"hacheck/checks"
+	"hacheck/notify"
+	"hacheck/notify/email"
+)
+
+func load(t *testing.T, content string) *Config {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "hacheck.yaml")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(path, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// mistakes gives all errors without the directory of the file.
+func mistakes(c *Config) string {
+	var all []string
+	for _, err := range []error{c.CheckErrors(), c.NotifyErrors()} {
+		if err != nil {
+			all = append(all, err.Error())
+		}
+	}
+	return strings.ReplaceAll(strings.Join(all, "\n"), filepath.Dir(c.Path)+"/", "")
+}
+
+func TestMistakes(t *testing.T) {
+	for _, test := range []struct{ name, content, want string }{
+		{"unknown key", "timeuot: 1s\n", `hacheck.yaml:1:1: the configuration has no key "timeuot" (did you mean "timeout"?)`},
+		{"key far from all", "haproxy:\n  colour: red\n", `hacheck.yaml:2:3: haproxy has no key "colour" (known are cfg, socket)`},
+		{"duration without unit", "timeout: 900\n", `hacheck.yaml:1:10: "900" is not a duration (the unit is missing: 900ms or 900s?)`},
+		{"duration out of range", "timeout: 1h\n", `hacheck.yaml:1:10: 1h is out of range: from 10ms to 1m0s`},
+		{"twice", "timeout: 1s\ntimeout: 2s\n", `hacheck.yaml:2:1: the configuration has the key "timeout" twice (first on line 1)`},
+		{"not YAML", "timeout: 1s\n\tstate_dir: x\n", `hacheck.yaml:2:1: this is not YAML: found a tab character that violates indentation (indent with spaces, quote texts that hold ': ' or start with a special character)`},
+		{"no mapping", "- a\n", `hacheck.yaml:1:1: the configuration must be a mapping, not a list (write 'key: value' lines below it)`},
+		{"no value", "timeout:\n", `hacheck.yaml:1:9: timeout has no value (leave the line out for the default, or write "" for an empty text)`},
+		{"check without type", "checks:\n  redis:\n    addresses: [a:1]\n", `hacheck.yaml:2:3: check redis has no type (one of haproxy, systemd, tcp, http)`},
+		{"unknown type", "checks:\n  redis:\n    type: tpc\n", `hacheck.yaml:3:11: "tpc" is not known here (did you mean "tcp"?)`},
+		{"key of another type", "checks:\n  redis:\n    type: tcp\n    urls: [x]\n", `hacheck.yaml:4:5: check redis has no key "urls" (known are type, timeout, addresses, require, send, expect, tls, server_name, ca_file, insecure)`},
+		{"requirement", "checks:\n  haproxy:\n    backends:\n      require: most\n", `hacheck.yaml:4:16: "most" is not a requirement: use any, all, a number from 1, or a percentage such as 50%`},
+		{"bad name", "checks:\n  ../x:\n    type: tcp\n", `hacheck.yaml:2:3: "../x" cannot be a check's name (use letters, digits, '-', '_' and '.')`},
+		{"escape", "checks:\n  redis:\n    type: tcp\n    addresses: [127.0.0.1:1]\n    send: 'a\\q'\n", `hacheck.yaml:2:3: check redis: send: "a\\q" has an unknown escape (use \r, \n, \t, \\, \xHH)`},
+		{"secret in the file", "notify:\n  channels:\n    - type: smtp\n      password: x\n", `hacheck.yaml:4:7: this smtp channel has no key "password" (secrets live in files: write it to a file of mode 0600 and name that in password_file)`},
+		{"two channels of one name", "notify:\n  channels:\n    - type: journald\n    - type: journald\n", `hacheck.yaml:4:7: two channels are named "journald" (the first is on line 3; give each its own name)`},
+		{"channel without relay", "notify:\n  channels:\n    - type: smtp\n      to: [a@example.org]\n", `hacheck.yaml:3:7: channel smtp: host: is missing; give the mail relay's name or address`},
+		{"language", "notify:\n  language: zh-CM\n", `hacheck.yaml:2:13: `},
+		{"size", "notify:\n  max_size: 5 apples\n", `hacheck.yaml:2:13: "5 apples" is not a size (write a number with a unit, such as 512KiB or 64MiB)`},
+		{"all at once, in order", "timeout: 1\nrun_dir: [a]\n", "hacheck.yaml:1:10: \"1\" is not a duration (the unit is missing: 1ms or 1s?)\nhacheck.yaml:2:10: expected a single value, not a list"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := mistakes(load(t, test.content))
+			if test.name == "language" {
+				if !strings.HasPrefix(got, test.want) {
+					t.Fatalf("got  %s\nwant %s…", got, test.want)
+				}
+				return
+			}
+			if got != test.want {
+				t.Fatalf("got  %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestNotifyMistakeLeavesChecksAlone(t *testing.T) {
+	for _, notifySection := range []string{
+		"notify:\n  languge: en\n",
+		"notify:\n\tbroken: 'yaml\n",
+		"notify: [\n",
+		"\"notify\": {{{\n  x\n",
+		"notify:\n  a: *nowhere\n",
+	} {
+		for _, content := range []string{
+			"timeout: 500ms\n" + notifySection + "checks:\n  haproxy:\n    unit: edge.service\n",
+			notifySection + "timeout: 500ms\nchecks:\n  haproxy:\n    unit: edge.service\n",
+		} {
+			c := load(t, content)
+			if err := c.CheckErrors(); err != nil {
+				t.Errorf("%q: CheckErrors: %v", content, err)
+			}
+			if c.NotifyErrors() == nil {
+				t.Errorf("%q: NotifyErrors found nothing", content)
+			}
+			if check := c.HAProxyCheck(); c.Timeout != 500*time.Millisecond || check.Unit != "edge.service" {
+				t.Errorf("%q: timeout %s, unit %q", content, c.Timeout, check.Unit)
+			}
+		}
+	}
+}
+
+func TestCheckMistakeLeavesNotifyAlone(t *testing.T) {
+	c := load(t, "checks:\n  'broken\nnotify:\n  language: zh-TW\n")
+	if c.CheckErrors() == nil {
+		t.Error("CheckErrors found nothing")
+	}
+	if err := c.NotifyErrors(); err != nil || c.Notify.Language != notify.TraditionalChinese {
+		t.Errorf("NotifyErrors %v, language %q", err, c.Notify.Language)
+	}
+}
+
+func TestAbsentFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "none.yaml")
+	c, err := Load(path, false)
+	if err != nil || c.Exists || c.Timeout != DefaultTimeout {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	if _, err := Load(path, true); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("a named file that is absent: %v", err)
+	}
+}
+
+func TestValues(t *testing.T) {
+	c := load(t, `
+timeout: 1.5s
+state_dir: /srv/state
+haproxy:
+  cfg: /etc/haproxy/a.cfg
+  socket: ipv4@127.0.0.1:9999
+checks:
+  haproxy:
+    backends: {require: 50%, include: [shop, "app-*"], minimum: {shop: 2}, probe_unchecked: no}
+  redis:
+    type: tcp
+    timeout: 200ms
+    addresses: [127.0.0.1:6379]
+    send: 'PING\r\n'
+notify:
+  max_size: 1GiB
+  channels:
+    - {type: smtp, host: relay, tls: none, from: a@example.org, to: [b@example.org, c@example.org]}
+`)
+	if got := mistakes(c); got != "" {
+		t.Fatal(got)
+	}
+	half, _ := checks.ParseRequire("50%")
+	two, _ := checks.ParseRequire("2")
+	backends := c.HAProxyCheck().Backends
+	want := Backends{Require: half, Include: []string{"shop", "app-*"}, Minimum: []checks.BackendMinimum{{Pattern: "shop", Servers: two}}}
+	if !reflect.DeepEqual(backends, want) {
+		t.Errorf("backends %+v, want %+v", backends, want)
+	}
+	redis, err := c.Check("redis")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if redis.Deadline(c.Timeout) != 200*time.Millisecond || c.HAProxyCheck().Deadline(c.Timeout) != 1500*time.Millisecond {
+		t.Error("deadlines are wrong")
+	}
+	if c.HAProxy.Configuration[0] != "/etc/haproxy/a.cfg" || c.Notify.MaxBytes != 1<<30 {
+		t.Errorf("got %+v", c)
+	}
+	notifiers, err := c.Notifiers(MailDefaults{Host: "unused"}, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, notifier := range notifiers {
+		names = append(names, notifier.Name())
+	}
+	if got := strings.Join(names, " "); got != "smtp/b@example.org smtp/c@example.org" {
+		t.Errorf("channels %q: each recipient must have an outcome of its own", got)
+	}
+}
+
+func TestUnknownCheck(t *testing.T) {
+	c := load(t, "checks:\n  redis:\n    type: tcp\n    addresses: [127.0.0.1:1]\n")
+	_, err := c.Check("rediss")
+	if err == nil || !strings.HasSuffix(err.Error(), `declares no check "rediss" (did you mean "redis"?)`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDefaultNotifiers(t *testing.T) {
+	c := Default()
+	notifiers, err := c.Notifiers(MailDefaults{}, "test")
+	if err != nil || len(notifiers) != 1 || notifiers[0].Name() != "journald" {
+		t.Errorf("without keepalived.conf's mail settings: %v, %v", notifiers, err)
+	}
+	notifiers, err = c.Notifiers(MailDefaults{Host: "127.0.0.1", To: []string{"ops@example.org"}, Timeout: 30 * time.Second}, "test")
+	if err != nil || len(notifiers) != 2 || notifiers[1].Name() != "mail" {
+		t.Errorf("with them: %v, %v", notifiers, err)
+	}
+	notifiers, err = c.Notifiers(MailDefaults{Host: "127.0.0.1", To: []string{"not an address"}}, "test")
+	if err == nil || len(notifiers) != 1 {
+		t.Errorf("with bad ones journald must be left, and an error: %v, %v", notifiers, err)
+	}
+}
+
+// The documented configuration is right as it is shipped and with every
+// setting in it switched on.
+func TestReferenceConfiguration(t *testing.T) {
+	reference, err := os.ReadFile("../packaging/hacheck.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := mistakes(load(t, string(reference))); got != "" {
+		t.Errorf("as shipped: %s", got)
+	}
+	var on []string
+	for line := range strings.Lines(string(reference)) {
+		if rest, ok := strings.CutPrefix(line, "#"); ok && !strings.HasPrefix(rest, " ") || strings.HasPrefix(line, "#  ") {
+			line = rest
+		}
+		on = append(on, line)
+	}
+	c := load(t, strings.Join(on, ""))
+	if got := mistakes(c); got != "" {
+		t.Errorf("with all settings on: %s", got)
+	}
+	if len(c.Checks) != 4 || len(c.Notify.Channels) != 3 {
+		t.Errorf("%d checks and %d channels were read: the comment marks are not as the test expects", len(c.Checks), len(c.Notify.Channels))
+	}
+}
+
+// What is shown is itself a configuration, and the same one.
+func TestShowRoundTrip(t *testing.T) {
+	c := load(t, "timeout: 700ms\nchecks:\n  web:\n    type: http\n    urls: [http://127.0.0.1/]\n    headers: {Authorization: Bearer s3cret}\nnotify:\n  channels:\n    - {type: webhook, url: 'https://hooks.example.org/s3cret?x=s3cret'}\n    - {type: smtp, host: relay, from: a@example.org, to: b@example.org, username: u, password_file: /etc/hacheck/pw}\n")
+	if got := mistakes(c); got != "" {
+		t.Fatal(got)
+	}
+	shown, err := c.Show()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(shown), "s3cret") {
+		t.Errorf("a secret is shown:\n%s", shown)
+	}
+	again := load(t, string(shown))
+	if got := mistakes(again); got != "" {
+		t.Fatalf("what is shown is not a configuration: %s\n%s", got, shown)
+	}
+	shownAgain, err := again.Show()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(shown, shownAgain) {
+		t.Errorf("showing twice differs:\n%s\n%s", shown, shownAgain)
+	}
+	if again.Notify.Channels[1].SMTP.TLS != email.StartTLS {
+		t.Errorf("tls is %q", again.Notify.Channels[1].SMTP.TLS)
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	reference, err := os.ReadFile("../packaging/hacheck.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(reference)
+	f.Add(bytes.ReplaceAll(reference, []byte("\n#"), []byte("\n")))
+	f.Add([]byte("a: &x [*x]\nnotify: *x\n"))
+	f.Add([]byte("checks: {haproxy: {backends: {minimum: {a: 1}}}}"))
+	f.Add([]byte("notify:\n  channels: [{type: smtp, to: [a]}]\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := Default()
+		c.Path = "hacheck.yaml"
+		c.parse(data)
+		for _, err := range []error{c.CheckErrors(), c.NotifyErrors()} {
+			if err != nil && !strings.HasPrefix(err.Error(), "hacheck.yaml") {
+				t.Errorf("a mistake without its place: %v", err)
+			}
+		}
+		if c.CheckErrors() != nil || c.NotifyErrors() != nil {
+			return
+		}
+		shown, err := c.Show()
+		if err != nil {
+			t.Fatalf("a right configuration cannot be shown: %v", err)
+		}
+		again := Default()
+		again.Path = "hacheck.yaml"
+		again.parse(shown)
+		if err := again.CheckErrors(); err != nil {
+			t.Fatalf("what is shown is not right: %v\n%s", err, shown)
+		}
+	})
+}
