@@ -140,7 +140,7 @@ func english() phrases {
 		whyStop:            "keepalived was stopped or restarted on this node, or the node is shutting down. If nobody did this on purpose, look at its journal.",
 		whyStopMaster:      "It was MASTER here, so another node has to take over; see that one did.",
 		whyDeleted:         "keepalived was reloaded with a configuration that no longer has it.",
-		whyClaimed:         "The nodes do not hear each other (network, firewall, unicast peers, password), or the other node has only just started. As long as both are MASTER, clients may reach either.",
+		whyClaimed:         "The other node does not hear this node's adverts (network, firewall, unicast peers, password), or has only just started. As long as both are MASTER, clients may reach either.",
 		whyPriority:        "Something that keepalived tracks changed: a script, an interface, a file or a process.",
 		whyPriorityFailing: "This node's check %[1]s fails. Reason: %[2]s",
 

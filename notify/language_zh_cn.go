@@ -149,7 +149,7 @@ func simplifiedChinese() phrases {
 		whyStop:            "本节点的 keepalived 被停止或重启，或者节点正在关机。如果不是有意为之，请查看其日志。",
 		whyStopMaster:      "此前它在本节点是主机，需要其他节点接管；请确认已有节点接管。",
 		whyDeleted:         "keepalived 重新加载了配置，新配置中不再包含它。",
-		whyClaimed:         "节点之间收不到彼此的通告（网络、防火墙、单播对端、密码），或者另一节点刚刚启动。只要两个节点都是主机，客户端就可能访问到其中任何一个。",
+		whyClaimed:         "另一节点收不到本节点的通告（网络、防火墙、单播对端、密码），或者刚刚启动。只要两个节点都是主机，客户端就可能访问到其中任何一个。",
 		whyPriority:        "keepalived 跟踪的对象发生了变化：脚本、接口、文件或进程。",
 		whyPriorityFailing: "本节点的检查 %[1]s 失败。原因：%[2]s",
 

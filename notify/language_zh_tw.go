@@ -149,7 +149,7 @@ func traditionalChinese() phrases {
 		whyStop:            "本節點的 keepalived 被停止或重新啟動，或者節點正在關機。若非刻意為之，請查看其日誌。",
 		whyStopMaster:      "先前它在本節點是主機，需要其他節點接手；請確認已有節點接手。",
 		whyDeleted:         "keepalived 重新載入了設定，新的設定中不再包含它。",
-		whyClaimed:         "節點之間收不到彼此的通告（網路、防火牆、單播對端、密碼），或者另一節點剛剛啟動。只要兩個節點都是主機，用戶端就可能連到其中任何一個。",
+		whyClaimed:         "另一節點收不到本節點的通告（網路、防火牆、單播對端、密碼），或者剛剛啟動。只要兩個節點都是主機，用戶端就可能連到其中任何一個。",
 		whyPriority:        "keepalived 追蹤的項目發生了變化：指令碼、介面、檔案或程序。",
 		whyPriorityFailing: "本節點的檢查 %[1]s 失敗。原因：%[2]s",
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -189,5 +190,35 @@ func FuzzRender(f *testing.F) {
 		}
 		message := Render(event, Language(language))
 		checkMessage(t, message, Title(event, Language(language)))
+	})
+}
+
+// FuzzRenderTexts gives texts, times and numbers straight to the fields, where
+// FuzzRender loses most of its inputs to the JSON syntax.
+func FuzzRenderTexts(f *testing.F) {
+	f.Add("VI_1", "lb-a", "MASTER", "BACKUP", "192.0.2.100", "eth0", "haproxy", "fail", "no usable server", int64(1768331647), int64(-60), int64(-1), uint8(3), uint8(0))
+	f.Add("V\u202e\r\nBcc: x", "\xff", "x\x00", "<b>", "\"'&", "-x", "a;b", "", strings.Repeat("龍，", 300), int64(0), int64(1)<<62, int64(-1)<<62, uint8(200), uint8(7))
+	f.Fuzz(func(t *testing.T, name, host, state, previous, address, device, check, status, reason string, at, since, checked int64, count, bits uint8) {
+		began, priority := time.Unix(at, 0).Add(time.Duration(since)), int(since)
+		event := Event{
+			ID: check, Time: time.Unix(at, 0), Host: host, RouterID: name, Kind: Instance, Name: name,
+			State: State(state), Previous: State(previous), PreviousSince: &began, Priority: &priority,
+			Known: bits&1 == 0, Interface: device, VirtualRouterID: int(checked), Notes: []string{reason},
+			Verdict: &Verdict{Check: check, Status: status, Reason: reason, Time: time.Unix(at, 0).Add(time.Duration(checked))},
+			HAProxy: &HAProxy{},
+		}
+		if bits&2 != 0 {
+			event.Kind = Group
+		}
+		presence := [...]Presence{Present, Absent, PresenceUnknown, Presence(status)}[bits>>2&3]
+		for range count {
+			event.Members = append(event.Members, name)
+			event.VIPs = append(event.VIPs, VIP{Address: address, Prefix: int(bits), Device: device, Instance: name, Excluded: bits&16 != 0, Presence: presence, PresentOn: device})
+			event.HAProxy.Up = append(event.HAProxy.Up, address)
+			event.HAProxy.Down = append(event.HAProxy.Down, BackendDown{name, reason})
+		}
+		language := languages[int(bits>>5)%len(languages)]
+		checkMessage(t, Render(event, language), Title(event, language))
+		Severity(event)
 	})
 }
