@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"strings"
@@ -293,7 +295,7 @@ func (c *Config) Notifiers(defaults MailDefaults, version string) ([]notify.Noti
 
 // DefaultNotifiers are the channels in force without configuration. When the
 // mail settings of keepalived.conf do not work, the error says so and journald
-// is still there.
+// is still there. Without a journald on this node, mail alone is enough.
 func (c *Config) DefaultNotifiers(defaults MailDefaults) ([]notify.Notifier, error) {
 	channel, err := journal.New(journal.Config{Name: journalChannel})
 	if err != nil {
@@ -302,6 +304,11 @@ func (c *Config) DefaultNotifiers(defaults MailDefaults) ([]notify.Notifier, err
 	notifiers := []notify.Notifier{channel}
 	if defaults.Host == "" || len(defaults.To) == 0 {
 		return notifiers, nil
+	}
+	if _, err := os.Stat(journal.Socket); errors.Is(err, fs.ErrNotExist) {
+		// This node never had a journald: every event would wait for it and
+		// be given up in the end although its mail arrived.
+		notifiers = nil
 	}
 	mail := email.Config{
 		Name: mailChannel, Host: strings.Trim(defaults.Host, "[]"), Port: defaults.Port,
@@ -317,7 +324,7 @@ func (c *Config) DefaultNotifiers(defaults MailDefaults) ([]notify.Notifier, err
 	}
 	built, err := mailNotifiers(mail)
 	if err != nil {
-		return notifiers, fmt.Errorf("no mail is sent, because the mail settings of keepalived.conf do not work: %w", err)
+		return []notify.Notifier{channel}, fmt.Errorf("no mail is sent, because the mail settings of keepalived.conf do not work: %w", err)
 	}
 	return append(notifiers, built...), nil
 }

@@ -98,7 +98,7 @@ func (a *app) keepalivedConfig() (*keepalived.Config, error) {
 	path, options := a.config.Keepalived.Configuration, keepalived.Options{}
 	if path == "" {
 		var err error
-		if path, options, err = keepalived.FindConfig(keepalived.Search{}); err != nil {
+		if path, options, err = keepalived.FindConfig(keepalived.Search{Parent: os.Getppid()}); err != nil {
 			return nil, err
 		}
 	}
