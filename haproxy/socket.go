@@ -367,14 +367,16 @@ func (c *Client) converse(ctx context.Context, line string, read func(*bufio.Rea
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	network, address := c.addr.DialArgs()
 	pause := pacer{}
+	full := false
 	for {
 		var dialer net.Dialer
 		conn, err := dialer.DialContext(ctx, network, address)
+		var netErr net.Error
 		switch {
 		case err == nil:
 			return conn, nil
 		case errors.Is(err, syscall.EAGAIN) && network == "unix":
-			if !pause.wait(ctx) {
+			if full = true; !pause.wait(ctx) {
 				return nil, ErrBusy
 			}
 		case errors.Is(err, fs.ErrNotExist):
@@ -383,8 +385,13 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 			return nil, ErrPermission
 		case errors.Is(err, syscall.ECONNREFUSED):
 			return nil, ErrRefused
+		case full && (ctx.Err() != nil || errors.As(err, &netErr) && netErr.Timeout()):
+			return nil, ErrBusy
 		case ctx.Err() != nil:
 			return nil, ended(ctx, "the connection was not accepted")
+		case errors.As(err, &netErr) && netErr.Timeout():
+			// The dialler's own clock may be a moment ahead of ctx's.
+			return nil, fmt.Errorf("%w: the connection was not accepted (%w)", ErrTimeout, context.DeadlineExceeded)
 		default:
 			return nil, fmt.Errorf("cannot connect: %w", err)
 		}

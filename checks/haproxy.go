@@ -1,0 +1,420 @@
+package checks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"hacheck/haproxy"
+)
+
+// HAProxy is the composite check of this node's HAProxy: its unit, its admin
+// socket, its listening addresses and its backends. Fill the exported fields
+// before the first Run; NewHAProxy sets those whose default is not the zero
+// value.
+//
+// A part that fails makes the whole fail. A part of which nothing could be
+// found out does not, as long as another proves that HAProxy lives.
+type HAProxy struct {
+	// Label is the name the result carries; empty means "haproxy".
+	Label string
+	// Unit is the systemd unit, or a pattern; empty means that none is asked
+	// for. It is not a finding when systemd or the unit does not exist here.
+	Unit string
+	// Sockets are the admin sockets to ask, the first that answers counts.
+	// Empty means those of haproxy.cfg, or where it cannot be read the places
+	// distributions use.
+	Sockets []haproxy.Address
+	// Config reads those parts of haproxy.cfg that are asked for. Nil means
+	// that there is none to be read.
+	Config func(ctx context.Context, only haproxy.Want) (*haproxy.Config, error)
+	// WantListeners and WantBackends say what must be there.
+	WantListeners ListenerPolicy
+	WantBackends  BackendPolicy
+	// ProbeUnchecked has servers dialled that HAProxy does not check, or has
+	// not checked yet.
+	ProbeUnchecked bool
+	// ProbeLimit is how many are dialled at the same time, 0 means 64.
+	// ProbeTimeout is how long one may take, 0 means 300 ms; it is cut to half
+	// of the time Run has.
+	ProbeLimit   int
+	ProbeTimeout time.Duration
+
+	// units and listening stand in for systemd and the kernel where a test
+	// needs an answer they would not give here. Nil means the real ones.
+	units     func(ctx context.Context, patterns []string) ([]unitState, error)
+	listening func(ctx context.Context) ([]netip.AddrPort, error)
+}
+
+// ListenerPolicy says which addresses must accept connections.
+type ListenerPolicy struct {
+	// Skip leaves the addresses out; an open frontend is still asked for.
+	Skip bool
+	// Require is how many of the addresses must be there; zero means any.
+	Require Require
+	// Addresses are the ones to look for. Empty means the TCP addresses that
+	// haproxy.cfg binds.
+	Addresses []netip.AddrPort
+}
+
+// BackendPolicy says which backends must be able to serve. Patterns are those
+// of path.Match, which for a name without * ? [ is the name itself.
+type BackendPolicy struct {
+	// Require is how many of the backends must be up; zero means any.
+	Require Require
+	// Include names the backends that count; empty means all. Each of its
+	// patterns must match a backend of the running HAProxy.
+	Include []string
+	// Exclude names backends that do not count.
+	Exclude []string
+	// Minimum says how many usable servers a backend needs to be up. The first
+	// pattern that matches counts; without one it is one server.
+	Minimum []BackendMinimum
+}
+
+// BackendMinimum is how many servers the backends matching Pattern need.
+type BackendMinimum struct {
+	Pattern string
+	Servers Require
+}
+
+// NewHAProxy returns the check as it runs without any configuration: the unit
+// haproxy.service, sockets and addresses from haproxy.cfg as config reads it
+// (nil for none), any listener, any backend, servers HAProxy does not check
+// dialled.
+func NewHAProxy(config func(ctx context.Context, only haproxy.Want) (*haproxy.Config, error)) *HAProxy {
+	return &HAProxy{Unit: "haproxy.service", Config: config, ProbeUnchecked: true}
+}
+
+const (
+	// haproxyTimeout is the time a Run takes at most whose context has no
+	// deadline: below keepalived's default of 1 s.
+	haproxyTimeout = 900 * time.Millisecond
+	// unitTimeout bounds the question to systemd, which takes 1 ms. A D-Bus
+	// that hangs must not slow each check down to its deadline.
+	unitTimeout = 300 * time.Millisecond
+	// maxReloads bounds how often a look at HAProxy starts anew because a
+	// reload came in between.
+	maxReloads = 5
+)
+
+// Name returns the check's label.
+func (h *HAProxy) Name() string {
+	if h.Label == "" {
+		return "haproxy"
+	}
+	return h.Label
+}
+
+// Run looks at all parts side by side. Its parts are unit, socket, listeners
+// and backends; those of backends are the single backends, worst first, at most
+// 100.
+func (h *HAProxy) Run(ctx context.Context) Result {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, haproxyTimeout)
+		defer cancel()
+	}
+	done := make(chan Result, 1)
+	go func() { done <- h.run(ctx) }()
+	select {
+	case result := <-done:
+		return result
+	case <-ctx.Done():
+	}
+	// Every step ends with its own context a little earlier, so this is a file
+	// system that hangs, or a machine with no time for this process.
+	select {
+	case result := <-done:
+		return result
+	case <-time.After(20 * time.Millisecond):
+		return Result{Name: h.Name(), Status: Unknown, Reason: "no answer of this machine itself in time: reading files or being scheduled took too long"}
+	}
+}
+
+// run is Run with time kept back for putting the result together.
+func (h *HAProxy) run(ctx context.Context) Result {
+	deadline, _ := ctx.Deadline()
+	left := time.Until(deadline)
+	ctx, cancel := context.WithDeadline(ctx, deadline.Add(-min(left/10, 20*time.Millisecond)))
+	defer cancel()
+
+	unit := make(chan Result, 1)
+	go func() { unit <- h.unit(ctx, min(unitTimeout, left/2)) }()
+	kernel := make(chan kernelListeners, 1)
+	go func() { kernel <- h.kernelListeners(ctx) }()
+
+	sources := h.sources(ctx)
+	answer, backends := h.look(ctx, sources, h.patience(left))
+	listeners := h.listeners(sources, answer, <-kernel)
+	return compose(h.Name(), <-unit, answer.part, listeners, backends)
+}
+
+// patience is how long one dialled server may take.
+func (h *HAProxy) patience(left time.Duration) time.Duration {
+	patience := h.ProbeTimeout
+	if patience <= 0 {
+		patience = probeTimeout
+	}
+	return max(min(patience, left/2), time.Millisecond)
+}
+
+// compose makes one result of the four parts.
+func compose(name string, unit, socket, listeners, backends Result) Result {
+	lives := socket.Status == Pass
+	if lives && unit.Status == Fail {
+		// It serves, however it was started.
+		unit.Status = Warn
+		unit.Reason += ", yet " + socket.Reason
+	}
+	parts := []Result{unit, socket, listeners, backends}
+	result := Result{Name: name, Parts: parts}
+	has := func(s Status) bool {
+		return slices.ContainsFunc(parts, func(p Result) bool { return p.Status == s })
+	}
+	var words []string
+	add := func(p Result) {
+		if !slices.Contains(words, p.Reason) {
+			words = append(words, p.Reason)
+		}
+	}
+	switch {
+	case has(Fail):
+		result.Status = Fail
+		for _, p := range []Result{socket, unit, listeners, backends} {
+			if p.Status == Fail {
+				add(p)
+			}
+		}
+	case !lives && !unit.Status.Healthy() && !listeners.Status.Healthy():
+		result.Status = Unknown
+		for _, p := range []Result{socket, unit, listeners} {
+			add(p)
+		}
+	case has(Warn), socket.Status == Unknown, backends.Status == Unknown:
+		result.Status = Warn
+		for _, p := range parts {
+			if p.Status == Warn {
+				add(p)
+			}
+		}
+		if socket.Status == Unknown {
+			add(socket)
+		} else {
+			add(backends)
+		}
+	default:
+		result.Status = Pass
+		add(backends)
+	}
+	result.Reason = oneLine(strings.Join(words, "; "))
+	return result
+}
+
+// unit asks systemd.
+func (h *HAProxy) unit(ctx context.Context, timeout time.Duration) Result {
+	part := Result{Name: "unit", Status: Unknown}
+	if h.Unit == "" {
+		part.Reason = "no unit is asked for"
+		return part
+	}
+	query := h.units
+	if query == nil {
+		query = queryUnits
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	states, err := query(ctx, []string{h.Unit})
+	if err != nil {
+		part.Reason = oneLine(fmt.Sprintf("%s: systemd was not asked: %v", h.Unit, err))
+		return part
+	}
+	part.Reason = h.Unit + " is not a unit of this node"
+	for _, state := range states {
+		if state.Load == "not-found" || state.Load == "masked" {
+			continue
+		}
+		words := state.Name + " is " + state.Active
+		if state.Sub != "" && state.Sub != state.Active && state.Sub != "running" && state.Sub != "dead" {
+			words += " (" + state.Sub + ")"
+		}
+		if state.Result != "" && state.Result != "success" {
+			words += ", its last run ended by " + state.Result
+		}
+		words = oneLineMax(words, 200)
+		switch state.Active {
+		case "active", "reloading", "refreshing":
+			part.Status, part.Reason = Pass, words
+			return part // of several instances one is enough
+		default:
+			part.Status, part.Reason = Fail, words
+		}
+	}
+	return part
+}
+
+// sources are what haproxy.cfg and the options say about where to look.
+type sources struct {
+	sockets    []haproxy.Address
+	configured bool // the sockets are named, not guessed
+	config     *haproxy.Config
+	err        error // why there is no config
+}
+
+var errNoConfig = errors.New("no haproxy.cfg is known")
+
+// sources reads as much of haproxy.cfg as is needed.
+func (h *HAProxy) sources(ctx context.Context) sources {
+	s := sources{sockets: h.Sockets, configured: len(h.Sockets) > 0, err: errNoConfig}
+	var want haproxy.Want
+	if !s.configured {
+		want |= haproxy.WantSockets
+	}
+	if !h.WantListeners.Skip && len(h.WantListeners.Addresses) == 0 {
+		want |= haproxy.WantBinds
+	}
+	if h.Config != nil && want != 0 {
+		s.config, s.err = h.Config(ctx, want)
+	}
+	if s.configured {
+		return s
+	}
+	if s.config != nil && s.err == nil {
+		s.configured = true
+		for _, socket := range s.config.Sockets {
+			if addr, err := haproxy.ParseAddress(socket.Address); err == nil {
+				s.sockets = append(s.sockets, addr)
+			}
+		}
+		return s
+	}
+	for _, path := range [...]string{"/run/haproxy/admin.sock", "/var/lib/haproxy/stats", "/var/run/haproxy.sock"} {
+		s.sockets = append(s.sockets, haproxy.Address{Network: haproxy.NetworkUnix, Addr: path})
+	}
+	return s
+}
+
+// answer is what the admin socket said.
+type answer struct {
+	part     Result
+	client   *haproxy.Client
+	snapshot haproxy.Snapshot
+	lives    bool
+}
+
+// open reports whether a frontend accepts connections.
+func (a answer) open() bool {
+	return slices.ContainsFunc(a.snapshot.Rows, func(r haproxy.Row) bool {
+		return r.Type == haproxy.RowFrontend && r.Status == "OPEN"
+	})
+}
+
+// look asks HAProxy about itself and its backends. It starts anew when a reload
+// comes between its questions.
+func (h *HAProxy) look(ctx context.Context, s sources, patience time.Duration) (answer, Result) {
+	for range maxReloads {
+		queries := h.firstQueries(s)
+		a := h.ask(ctx, s, queries)
+		if a.lives && !a.open() {
+			// Perhaps not all frontends were asked for.
+			a = h.ask(ctx, s, append(queries, haproxy.StatQuery{Frontends: true}))
+		}
+		if !a.lives {
+			return a, Result{Name: "backends", Status: Unknown, Reason: "not known without the admin socket"}
+		}
+		report, err := h.backends(ctx, a, patience)
+		switch {
+		case err == nil:
+			return a, report.result()
+		case !errors.Is(err, errReloaded):
+			a.part = socketFailure(a.client.Addr(), err, s.configured)
+			return a, Result{Name: "backends", Status: Unknown, Reason: "not known, the admin socket failed meanwhile"}
+		}
+	}
+	return answer{part: Result{Name: "socket", Status: Unknown, Reason: "haproxy is reloaded again and again"}},
+		Result{Name: "backends", Status: Unknown, Reason: "haproxy is reloaded again and again"}
+}
+
+// firstQueries asks for all frontends and backends, or for the named backends
+// alone: with thousands of proxies that is many times cheaper.
+func (h *HAProxy) firstQueries(s sources) []haproxy.StatQuery {
+	if !h.WantBackends.exact() {
+		return []haproxy.StatQuery{{Frontends: true, Backends: true}}
+	}
+	var queries []haproxy.StatQuery
+	for _, name := range h.WantBackends.Include {
+		queries = append(queries, haproxy.StatQuery{Proxy: name, Backends: true, Servers: true})
+	}
+	frontends := 0
+	if s.config != nil {
+		for _, proxy := range s.config.Proxies {
+			if frontends < 4 && proxy.Kind.HasFrontend() && !proxy.Disabled && haproxy.ValidProxyName(proxy.Name) {
+				queries = append(queries, haproxy.StatQuery{Proxy: proxy.Name, Frontends: true})
+				frontends++
+			}
+		}
+	}
+	if frontends == 0 {
+		queries = append(queries, haproxy.StatQuery{Frontends: true})
+	}
+	return queries
+}
+
+// ask puts queries to the first socket that answers.
+func (h *HAProxy) ask(ctx context.Context, s sources, queries []haproxy.StatQuery) answer {
+	part := Result{Name: "socket", Status: Unknown}
+	for _, addr := range s.sockets {
+		client := haproxy.NewClient(addr)
+		snapshot, err := client.Stat(ctx, queries...)
+		if err == nil {
+			info := snapshot.Info
+			return answer{
+				part: Result{Name: "socket", Status: Pass, Reason: oneLineMax(fmt.Sprintf("pid %d of version %s answers on %s",
+					info.Pid, info.Version, addr), 300)},
+				client: client, snapshot: snapshot, lives: true,
+			}
+		}
+		if failed := socketFailure(addr, err, s.configured); part.Reason == "" || worseSocket(failed.Status, part.Status) {
+			part = failed
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if len(s.sockets) == 0 {
+		part.Reason = "haproxy.cfg has no admin socket: add `stats socket /run/haproxy/admin.sock mode 660 level user` to its global section"
+	}
+	return answer{part: part}
+}
+
+// worseSocket reports whether a says more than b about a set of sockets that
+// all belong to one HAProxy.
+func worseSocket(a, b Status) bool { return a == Fail && b != Fail }
+
+// socketFailure says what a failure of the socket means: that HAProxy does not
+// serve, or that nothing was found out.
+func socketFailure(addr haproxy.Address, err error, configured bool) Result {
+	part := Result{Name: "socket", Status: Unknown, Reason: err.Error()}
+	switch {
+	case errors.Is(err, haproxy.ErrNoSocket):
+		if configured {
+			part.Status = Fail
+			part.Reason += ", haproxy is not running or was started with another configuration"
+		} else {
+			part.Reason += "; name HAProxy's `stats socket` with --socket"
+		}
+	// A frozen HAProxy gives first timeouts, then a full queue: connections
+	// nobody accepted stay in it.
+	case errors.Is(err, haproxy.ErrRefused), errors.Is(err, haproxy.ErrTimeout), errors.Is(err, haproxy.ErrBusy):
+		part.Status = Fail
+	case errors.Is(err, haproxy.ErrPermission), errors.Is(err, fs.ErrPermission):
+		part.Reason += "; give its group to the script, `script_user keepalived_script haproxy` in keepalived.conf (supplementary groups are dropped there)"
+	}
+	part.Reason = oneLine(part.Reason)
+	return part
+}

@@ -1,0 +1,147 @@
+package checks
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"hacheck/haproxy"
+)
+
+// A reload in master-worker mode leaves two processes for a while, one of them
+// stopping. No check may take that for a failure.
+func TestHAProxyThroughReloads(t *testing.T) {
+	free := ports(t, 4)
+	listen(t, free[0])
+	dir := t.TempDir()
+	p := startHAProxy(t, haproxyGlobal+fmt.Sprintf(`
+listen checked
+    bind 127.0.0.1:%[2]d
+    server s1 127.0.0.1:%[1]d check inter 1s
+listen unchecked
+    bind 127.0.0.1:%[3]d
+    server s1 127.0.0.1:%[1]d
+`, free[0], free[1], free[2]), "-W", "-S", filepath.Join(dir, "master.sock"))
+
+	const runs, reloads = 5000, 20
+	var checked atomic.Int64
+	reloaded := make(chan error, 1)
+	go func() {
+		first, err := haproxy.NewClient(p.socket).Info(t.Context())
+		pids := map[int]bool{first.Pid: true}
+		for n := 0; n < reloads && err == nil; n++ {
+			// Spread over the runs, so that all of them see some.
+			for checked.Load() < int64(n*runs/reloads) && !t.Failed() {
+				time.Sleep(time.Millisecond)
+			}
+			var asked time.Time
+			for deadline := time.Now().Add(60 * time.Second); ; {
+				// A master that is busy with the last reload loses the signal.
+				if time.Since(asked) > time.Second {
+					asked = time.Now()
+					if err = syscall.Kill(p.cmd.Process.Pid, syscall.SIGUSR2); err != nil {
+						break
+					}
+				}
+				info, infoErr := haproxy.NewClient(p.socket).Info(t.Context())
+				if infoErr == nil && !pids[info.Pid] {
+					pids[info.Pid] = true
+					break
+				}
+				if time.Now().After(deadline) {
+					err = fmt.Errorf("reload %d: no new process, %v", n+1, infoErr)
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}
+		if err == nil && len(pids) < reloads+1 {
+			err = fmt.Errorf("only %d processes were seen over %d reloads", len(pids), reloads)
+		}
+		reloaded <- err
+	}()
+	h := p.check()
+	var worst time.Duration
+	for n := 0; n < runs; n++ {
+		start := time.Now()
+		result := runWithin(t, h, 10*time.Second)
+		worst = max(worst, time.Since(start))
+		if result.Status != Pass || result.Reason != "2 of 2 backends up" {
+			t.Fatalf("run %d: %s: %s\nparts: %+v", n+1, result.Status, result.Reason, result.Parts)
+		}
+		checked.Add(1)
+	}
+	if err := <-reloaded; err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d runs over %d reloads, the slowest took %v", runs, reloads, worst)
+}
+
+// notPermitted is the environment variable that makes this test binary run one
+// check as an account that may not use the socket.
+const notPermitted = "HACHECK_TEST_NOT_PERMITTED"
+
+func TestHAProxySocketNotPermitted(t *testing.T) {
+	socket := os.Getenv(notPermitted)
+	if socket == "" {
+		free := ports(t, 2)
+		p := startHAProxy(t, haproxyGlobal+fmt.Sprintf("listen app\n    bind 127.0.0.1:%d\n    server a1 127.0.0.1:%d\n", free[0], free[1]))
+		// No mode at all keeps its owner out too, unless that is root.
+		if err := os.Chmod(p.socket.Addr, 0); err != nil {
+			t.Fatal(err)
+		}
+		runUnprivileged(t, "TestHAProxySocketNotPermitted", notPermitted+"="+p.socket.Addr)
+		return
+	}
+	addr := haproxy.Address{Network: haproxy.NetworkUnix, Addr: socket}
+	h := NewHAProxy(nil)
+	h.Unit, h.Sockets = "", []haproxy.Address{addr}
+	want := "admin socket " + socket + ": this account may not connect to it; give its group to the script, " +
+		"`script_user keepalived_script haproxy` in keepalived.conf (supplementary groups are dropped there)"
+	result := runWithin(t, h, time.Second)
+	if result.Status != Unknown || result.Parts[1].Reason != want {
+		t.Errorf("%s: %s", result.Status, result.Reason)
+	}
+
+	p := haproxyProcess{config: filepath.Join(filepath.Dir(socket), "haproxy.cfg")}
+	expect(t, runWithin(t, p.check(), time.Second), Warn, want)
+}
+
+// runUnprivileged runs one test of this binary in a process of its own, as
+// nobody where this process is root.
+func runUnprivileged(t *testing.T, test string, env ...string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The test binary lies where only its builder may go.
+	content, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "hap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	self = filepath.Join(dir, "checks.test")
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(self, content, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(self, "-test.run=^"+test+"$")
+	command.Env, command.Dir = append(os.Environ(), env...), "/"
+	if os.Geteuid() == 0 {
+		const nobody = 65534
+		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	}
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
