@@ -1,0 +1,461 @@
+package webhook
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"hacheck/notify"
+	"hacheck/notify/notifytest"
+)
+
+// The secrets of every test; the last one is in a URL in escaped form.
+const (
+	pathSecret   = "T0KEN-in-path"
+	querySecret  = "k3y in query"
+	userSecret   = "us3r-password"
+	headerSecret = "bearer-s3cret"
+	fileSecret   = "header-file-s3cret"
+	keySecret    = "signing-s3cret"
+)
+
+func allSecrets() []string {
+	return []string{pathSecret, querySecret, "k3y+in+query", "k3y%20in%20query", userSecret, headerSecret, fileSecret, keySecret}
+}
+
+// file writes a file below t.TempDir.
+func file(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// secretive makes a notifier with a secret in every place that can hold one.
+func secretive(t *testing.T, base string) notify.Notifier {
+	t.Helper()
+	scheme, rest, _ := strings.Cut(base, "://")
+	return must(t, Config{
+		Name:        "hook",
+		URL:         scheme + "://user:" + userSecret + "@" + rest + "/send/" + pathSecret + "?key=k3y+in+query#frag",
+		Headers:     map[string]string{"Authorization": "Bearer " + headerSecret},
+		HeadersFile: file(t, "headers", "# more\n\nX-Api-Key: "+fileSecret+"\n"),
+		SecretFile:  file(t, "key", keySecret+"\n"),
+	})
+}
+
+func must(t *testing.T, cfg Config) *Notifier {
+	t.Helper()
+	n, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestContract(t *testing.T) {
+	notifytest.Contract{
+		New:         func(t *testing.T, address string) notify.Notifier { return secretive(t, "http://"+address) },
+		Prologue:    "HTTP/1.1 500 Oh no\r\nX-Header: ",
+		ClientFirst: true,
+		Secrets:     allSecrets(),
+	}.Run(t)
+	t.Run("codes", func(t *testing.T) { notifytest.HTTPCodes(t, allSecrets(), secretive) })
+	t.Run("retry after", func(t *testing.T) { notifytest.RetryAfter(t, secretive) })
+}
+
+// recorder is a receiver that keeps the last request.
+type recorder struct {
+	*httptest.Server
+	header http.Header
+	body   []byte
+	uri    string
+	status int
+}
+
+func record(t *testing.T) *recorder {
+	r := &recorder{status: http.StatusNoContent}
+	r.Server = httptest.NewServer(r)
+	t.Cleanup(r.Close)
+	return r
+}
+
+func (r *recorder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	r.header, r.uri = request.Header, request.Method+" "+request.RequestURI
+	r.body, _ = io.ReadAll(request.Body)
+	w.WriteHeader(r.status)
+}
+
+func TestRequest(t *testing.T) {
+	r := record(t)
+	n := must(t, Config{
+		Name: "hook", URL: r.URL + "/a%2Fb?x=1", SecretFile: file(t, "key", keySecret+"\r\n"),
+		Headers: map[string]string{"X-Env": "prod"}, UserAgent: "hacheck/1.2.3", Language: notify.SimplifiedChinese,
+	})
+	if n.Name() != "hook" {
+		t.Errorf("Name is %q", n.Name())
+	}
+	event := notifytest.Event()
+	before := time.Now().Unix()
+	if err := n.Notify(t.Context(), event); err != nil {
+		t.Fatal(err)
+	}
+	if r.uri != "POST /a%2Fb?x=1" {
+		t.Errorf("request is %q", r.uri)
+	}
+	for name, want := range map[string]string{
+		"Content-Type": "application/json; charset=utf-8", "Idempotency-Key": event.ID,
+		"User-Agent": "hacheck/1.2.3", "X-Env": "prod",
+	} {
+		if got := r.header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+
+	// The signature, computed from its description alone.
+	seconds, hexMAC, ok := strings.Cut(strings.TrimPrefix(r.header.Get("X-Hacheck-Signature"), "t="), ",v1=")
+	if !ok {
+		t.Fatalf("signature is %q", r.header.Get("X-Hacheck-Signature"))
+	}
+	mac := hmac.New(sha256.New, []byte(keySecret))
+	io.WriteString(mac, seconds+"."+string(r.body)) //nolint:errcheck // a hash never fails
+	if want := hex.EncodeToString(mac.Sum(nil)); hexMAC != want {
+		t.Errorf("signature is %s, want %s", hexMAC, want)
+	}
+	if at, err := strconv.ParseInt(seconds, 10, 64); err != nil || at < before || at > time.Now().Unix() {
+		t.Errorf("time of the signature is %q, want now", seconds)
+	}
+
+	// The document: the event as it was, and the message.
+	var got struct {
+		Version int
+		Message struct{ Subject, Text string }
+	}
+	var back notify.Event
+	for _, into := range []any{&got, &back} {
+		if err := json.Unmarshal(r.body, into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	message := notify.Render(event, notify.SimplifiedChinese)
+	if got.Version != 1 || got.Message.Subject != message.Subject || got.Message.Text != message.Text {
+		t.Errorf("version and message are %+v", got)
+	}
+	first, _ := json.Marshal(event)
+	second, _ := json.Marshal(back)
+	if string(first) != string(second) {
+		t.Errorf("event came back as\n%s\nwant\n%s", second, first)
+	}
+}
+
+func TestEmptyListsAreLists(t *testing.T) {
+	r := record(t)
+	event := notifytest.Event()
+	event.VIPs = nil
+	if err := must(t, Config{Name: "hook", URL: r.URL}).Notify(t.Context(), event); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(r.body), `"vips":[]`) {
+		t.Errorf("body %s does not have an empty list of VIPs", r.body)
+	}
+	if r.header.Get("X-Hacheck-Signature") != "" {
+		t.Error("a request without a key is signed")
+	}
+	if got := r.header.Get("User-Agent"); got != "hacheck" {
+		t.Errorf("User-Agent is %q", got)
+	}
+}
+
+func TestHostileEvent(t *testing.T) {
+	r := record(t)
+	event := notifytest.Hostile()
+	event.ID = "id\r\nX-Injected: 1"
+	if err := must(t, Config{Name: "hook", URL: r.URL}).Notify(t.Context(), event); err != nil {
+		t.Fatal(err)
+	}
+	if !json.Valid(r.body) || !utf8.Valid(r.body) {
+		t.Errorf("body is not JSON: %.200q", r.body)
+	}
+	if got := r.header.Get("Idempotency-Key"); got != "id--X-Injected:-1" {
+		t.Errorf("Idempotency-Key is %q", got)
+	}
+	if r.header.Get("X-Injected") != "" {
+		t.Error("a header was injected")
+	}
+}
+
+// TestSecretsAreReadAtEachAttempt changes the URL and the key between two
+// attempts.
+func TestSecretsAreReadAtEachAttempt(t *testing.T) {
+	r := record(t)
+	url := file(t, "url", r.URL+"/one\n")
+	key := file(t, "key", "first")
+	n := must(t, Config{Name: "hook", URLFile: url, SecretFile: key})
+	if err := n.Notify(t.Context(), notifytest.Event()); err != nil {
+		t.Fatal(err)
+	}
+	one := r.header.Get(SignatureHeader)
+	if r.uri != "POST /one" || one == "" {
+		t.Fatalf("request is %q, signature %q", r.uri, one)
+	}
+	if err := os.WriteFile(url, []byte(r.URL+"/two\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	os.Remove(key)
+	err := n.Notify(t.Context(), notifytest.Event())
+	want := "webhook: read secret_file: open " + key + ": no such file or directory"
+	if err == nil || err.Error() != want || notify.IsPermanent(err) {
+		t.Errorf("error is %v, want temporary %q", err, want)
+	}
+	if r.uri != "POST /one" {
+		t.Error("a request went out without its signature")
+	}
+	if err := os.WriteFile(key, []byte("second"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Notify(t.Context(), notifytest.Event()); err != nil {
+		t.Fatal(err)
+	}
+	if r.uri != "POST /two" || r.header.Get(SignatureHeader) == one {
+		t.Errorf("request is %q, signature as before: %t", r.uri, r.header.Get(SignatureHeader) == one)
+	}
+}
+
+func TestSystemdCredential(t *testing.T) {
+	r := record(t)
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "hook-url"), []byte(r.URL+"/credential"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	n := must(t, Config{Name: "hook", URLFile: "hook-url"})
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	err := n.Notify(t.Context(), notifytest.Event())
+	if err == nil || !strings.Contains(err.Error(), `systemd credential "hook-url": $CREDENTIALS_DIRECTORY is not set`) {
+		t.Errorf("error is %v", err)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", folder)
+	if err := n.Notify(t.Context(), notifytest.Event()); err != nil || r.uri != "POST /credential" {
+		t.Errorf("error %v, request %q", err, r.uri)
+	}
+}
+
+func TestAnswersInErrors(t *testing.T) {
+	for _, test := range []struct {
+		name, want string
+		handler    http.HandlerFunc
+	}{
+		{"excerpt", "webhook URL: 400 Bad Request: bad field \"x\" in y",
+			func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(400)
+				io.WriteString(w, "bad field \"x\"\r\n\x00 in\ty\n") //nolint:errcheck // the test sees it
+			}},
+		{"large", "webhook URL: 500 Internal Server Error: " + strings.Repeat("é", 100) + "…",
+			func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(500)
+				io.WriteString(w, strings.Repeat("é", 1<<20)) //nolint:errcheck // it is cut on purpose
+			}},
+		{"cut secret", "webhook URL: 500 Internal Server Error: " + strings.Repeat("x", 195) + "***",
+			func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(500)
+				io.WriteString(w, strings.Repeat("x", 195)+r.URL.Path) //nolint:errcheck // the test sees it
+			}},
+		{"redirect", "webhook URL: 302 Found; redirects are not followed, put the final URL at https://new.example into the configuration",
+			func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Location", "https://new.example/path/"+pathSecret)
+				w.WriteHeader(302)
+			}},
+		{"body stalls after a bad status", "webhook URL: 404 Not Found: begun",
+			func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(404)
+				io.WriteString(w, "begun") //nolint:errcheck // the test sees it
+				w.(http.Flusher).Flush()
+				<-r.Context().Done()
+			}},
+		{"body stalls after a good status", "",
+			func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(200)
+				w.(http.Flusher).Flush()
+				<-r.Context().Done()
+			}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body) //nolint:errcheck // only then the server notices a client that left
+				test.handler(w, r)
+			}))
+			defer server.Close()
+			n := must(t, Config{Name: "hook", URL: server.URL + "/hook/" + pathSecret})
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			err := n.Notify(ctx, notifytest.Event())
+			if test.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			want := strings.Replace(test.want, "URL", server.URL, 1)
+			if err == nil || err.Error() != want {
+				t.Errorf("error is\n%v, want\n%s", err, want)
+			}
+		})
+	}
+}
+
+func TestTLS(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(server.Close)
+	ca := file(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
+
+	err := must(t, Config{Name: "hook", URL: server.URL}).Notify(t.Context(), notifytest.Event())
+	if err == nil || notify.IsPermanent(err) || !strings.Contains(err.Error(), "certificate signed by unknown authority") {
+		t.Errorf("unknown authority: %v, want a temporary error about it", err)
+	}
+	if err := must(t, Config{Name: "hook", URL: server.URL, CAFile: ca}).Notify(t.Context(), notifytest.Event()); err != nil {
+		t.Errorf("with ca_file: %v", err)
+	}
+	if err := must(t, Config{Name: "hook", URL: server.URL, InsecureSkipVerify: true}).Notify(t.Context(), notifytest.Event()); err != nil {
+		t.Errorf("with insecure_skip_verify: %v", err)
+	}
+	err = must(t, Config{Name: "hook", URL: server.URL, CAFile: file(t, "empty.pem", "no")}).Notify(t.Context(), notifytest.Event())
+	if err == nil || notify.IsPermanent(err) || !strings.HasSuffix(err.Error(), "empty.pem: holds no PEM certificate") {
+		t.Errorf("empty CA file: %v", err)
+	}
+	old := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS11}
+	old.StartTLS()
+	t.Cleanup(old.Close)
+	err = must(t, Config{Name: "hook", URL: old.URL, InsecureSkipVerify: true}).Notify(t.Context(), notifytest.Event())
+	if err == nil || !strings.Contains(err.Error(), "protocol version") {
+		t.Errorf("TLS 1.1: %v, want a refusal", err)
+	}
+}
+
+func TestNewErrors(t *testing.T) {
+	good := func(change func(*Config)) Config {
+		cfg := Config{Name: "hook", URL: "https://hooks.example/" + pathSecret}
+		change(&cfg)
+		return cfg
+	}
+	for _, test := range []struct {
+		want string
+		cfg  Config
+	}{
+		{"name: is missing", good(func(c *Config) { c.Name = "" })},
+		{"url: is missing; set url, or url_file to keep it secret", good(func(c *Config) { c.URL = "" })},
+		{"url_file: is set together with url; keep one of them", good(func(c *Config) { c.URLFile = "/x" })},
+		{"url: must begin with http:// or https://", good(func(c *Config) { c.URL = "ftp://x/" + pathSecret })},
+		{"url: names no host", good(func(c *Config) { c.URL = "http:///" + pathSecret })},
+		{"url: is not a valid URL (its text is not shown, as it may hold a secret)", good(func(c *Config) { c.URL = "http://x/%zz" + pathSecret })},
+		{"timeout: -1s is not within 0s to 5m0s", good(func(c *Config) { c.Timeout = -time.Second })},
+		{"timeout: 1h0m0s is not within 0s to 5m0s", good(func(c *Config) { c.Timeout = time.Hour })},
+		{`secret_file: "a/b" is neither an absolute path nor the bare name of a systemd credential`, good(func(c *Config) { c.SecretFile = "a/b" })},
+		{`headers_file: ".." is neither an absolute path nor the bare name of a systemd credential`, good(func(c *Config) { c.HeadersFile = ".." })},
+		{`ca_file: "ca.pem" is not an absolute path`, good(func(c *Config) { c.CAFile = "ca.pem" })},
+		{"ca_file: has no effect together with insecure_skip_verify; remove one of them", good(func(c *Config) { c.CAFile = "/ca"; c.InsecureSkipVerify = true })},
+		{`headers: "a b" is not a header name`, good(func(c *Config) { c.Headers = map[string]string{"a b": "x"} })},
+		{"headers: the value of X-Key holds a control character", good(func(c *Config) { c.Headers = map[string]string{"X-Key": headerSecret + "\r\nX: y"} })},
+		{"headers: content-type is set by hacheck itself", good(func(c *Config) { c.Headers = map[string]string{"content-type": "x"} })},
+		{"user_agent: holds a control character", good(func(c *Config) { c.UserAgent = "a\nb" })},
+	} {
+		_, err := New(test.cfg)
+		if err == nil || err.Error() != test.want {
+			t.Errorf("error is\n%v, want\n%s", err, test.want)
+		}
+	}
+}
+
+func TestSecretFiles(t *testing.T) {
+	folder := t.TempDir()
+	for _, test := range []struct{ name, content, want string }{
+		{"bad-url", "not a url at all", "webhook: url_file: must begin with http:// or https://"},
+		{"empty", "\n", "webhook: read url_file: PATH: is empty"},
+		{"large", strings.Repeat("x", maxSecret+1), "webhook: read url_file: PATH: is larger than 16384 bytes"},
+	} {
+		path := filepath.Join(folder, test.name)
+		if err := os.WriteFile(path, []byte(test.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := must(t, Config{Name: "hook", URLFile: path}).Notify(t.Context(), notifytest.Event())
+		if want := strings.Replace(test.want, "PATH", path, 1); err == nil || err.Error() != want || notify.IsPermanent(err) {
+			t.Errorf("%s: error is %v, want temporary %q", test.name, err, want)
+		}
+	}
+	err := must(t, Config{Name: "hook", URLFile: folder}).Notify(t.Context(), notifytest.Event())
+	if err == nil || !strings.HasSuffix(err.Error(), "is not a regular file") {
+		t.Errorf("folder: %v", err)
+	}
+	headers := file(t, "headers", "X-One: 1\nX Two: "+fileSecret+"\n")
+	err = must(t, Config{Name: "hook", URL: "http://127.0.0.1:1", HeadersFile: headers}).Notify(t.Context(), notifytest.Event())
+	if want := "webhook: headers_file: line 2: does not begin with a header name"; err == nil || err.Error() != want {
+		t.Errorf("error is %v, want %s", err, want)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	open := file(t, "open", "secret")
+	if err := os.Chmod(open, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	n := must(t, Config{Name: "hook", URLFile: "/does/not/exist", SecretFile: open, CAFile: "/no/ca"})
+	want := []string{
+		"url_file: open /does/not/exist: no such file or directory",
+		fmt.Sprintf("secret_file: %s is open to every account (mode 0644); chmod 0640 it", open),
+		"ca_file: open /no/ca: no such file or directory",
+	}
+	if got := n.Warnings(); strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("warnings are %q, want %q", got, want)
+	}
+	if got := must(t, Config{Name: "hook", URL: "http://x"}).Warnings(); got != nil {
+		t.Errorf("warnings are %q, want none", got)
+	}
+}
+
+func FuzzParseHeaders(f *testing.F) {
+	f.Add("X-A: b\n# c\n\nX-D:e")
+	f.Add("X: \x00")
+	f.Add("Content-Length: 5")
+	f.Fuzz(func(t *testing.T, text string) {
+		headers, err := parseHeaders(text)
+		if err != nil {
+			if headers != nil || strings.ContainsAny(err.Error(), "\r\n") {
+				t.Errorf("error %q", err)
+			}
+			return
+		}
+		for name, value := range headers {
+			if err := checkHeader(name, value); err != nil {
+				t.Errorf("%q: %q passed: %v", name, value, err)
+			}
+		}
+	})
+}
+
+func FuzzRetryAfter(f *testing.F) {
+	f.Add("120")
+	f.Add("Fri, 31 Dec 1999 23:59:59 GMT")
+	f.Add("-1")
+	now := time.Date(1999, 12, 31, 0, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, value string) {
+		if after, ok := retryAfter(value, now); after < 0 || after > maxRetryAfter || !ok && after != 0 {
+			t.Errorf("%q gives %s, %t", value, after, ok)
+		}
+	})
+}
