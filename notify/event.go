@@ -106,10 +106,13 @@ type VIP struct {
 
 // Verdict is the last answer of a check on this node.
 type Verdict struct {
-	Check  string    `json:"check"`
-	Status string    `json:"status"` // pass, warn, fail, unknown
-	Reason string    `json:"reason"`
-	Time   time.Time `json:"time"`
+	Check string `json:"check"`
+	// Command runs the check again, as keepalived.conf has it; empty if it
+	// has none.
+	Command string    `json:"command,omitempty"`
+	Status  string    `json:"status"` // pass, warn, fail, unknown
+	Reason  string    `json:"reason"`
+	Time    time.Time `json:"time"`
 }
 
 // HAProxy sums up the state of HAProxy's backends on this node.

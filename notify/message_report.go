@@ -414,6 +414,8 @@ func (event Event) commands(p *phrases) []command {
 	switch {
 	case event.Verdict == nil || event.Verdict.Check == "haproxy":
 		check.line = "hacheck haproxy"
+	case isCommand(event.Verdict.Command):
+		check.line = event.Verdict.Command
 	case isWord(event.Verdict.Check, 64):
 		check.line = "hacheck check " + event.Verdict.Check
 	}
@@ -487,6 +489,30 @@ func isWord(text string, limit int) bool {
 		}
 	}
 	return true
+}
+
+// isCommand reports whether a shell takes text as it stands as one command: a
+// path or a name with plain arguments.
+func isCommand(text string) bool {
+	const most = 120
+	if text == "" || len(text) > most || text[0] == '-' {
+		return false
+	}
+	for _, word := range strings.Split(text, " ") {
+		if !isWord(strings.TrimLeft(strings.Map(plainInArguments, word), "-"), most) {
+			return false
+		}
+	}
+	return true
+}
+
+// plainInArguments turns the further characters that are plain within a
+// command's arguments into one that is plain in a word.
+func plainInArguments(c rune) rune {
+	if strings.ContainsRune("/=%,+", c) {
+		return '.'
+	}
+	return c
 }
 
 // dateTime is RFC 3339 with a blank for the T, to the millisecond, which is

@@ -359,3 +359,23 @@ func BenchmarkRender(b *testing.B) {
 		Render(event, TraditionalChinese)
 	}
 }
+
+func TestCommandOfVerdict(t *testing.T) {
+	for command, want := range map[string]bool{
+		"/usr/bin/hacheck tcp 127.0.0.1:3306 --require 50%": true,
+		"/usr/bin/hacheck http http://127.0.0.1:80/health":  true,
+		"/usr/bin/hacheck tcp $(reboot)":                    false,
+		"/usr/bin/hacheck tcp a;reboot":                     false,
+		"/usr/bin/hacheck tcp a\nreboot":                    false,
+		"/usr/bin/hacheck tcp  two-blanks":                  false,
+		"/usr/bin/hacheck http http://127.0.0.1/?a=b&c=d":   false,
+		"": false,
+		"/usr/bin/hacheck " + strings.Repeat("x", 120): false,
+	} {
+		event := Event{State: Fault, Verdict: &Verdict{Check: "tcp-0a1b2c3d", Command: command, Status: "fail"}}
+		text := Render(event, English).Text
+		if got := strings.Contains(text, "\n  "+command+"\n"); got != want || want && strings.Contains(text, "hacheck check tcp-") {
+			t.Errorf("%q is suggested: %v, want %v\n%s", command, got, want, text)
+		}
+	}
+}

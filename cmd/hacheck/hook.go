@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"hacheck/checks"
@@ -196,23 +197,26 @@ func (a *app) addVerdict(ctx context.Context, event *notify.Event, verdicts *loo
 		event.Notes = append(event.Notes, fmt.Sprintf("The last verdict is not known: %v.", err))
 		return
 	}
-	var tracked map[string]bool
+	var tracked map[string]string
 	if configuration, err := conf.wait(ctx); err == nil {
 		tracked = trackedChecks(configuration, event)
 	}
 	if verdict, ok := decisive(kept, tracked); ok {
-		event.Verdict = &notify.Verdict{Check: verdict.Name, Status: verdict.Status.String(), Reason: verdict.Reason, Time: verdict.Time}
+		event.Verdict = &notify.Verdict{
+			Check: verdict.Name, Command: tracked[verdict.Name],
+			Status: verdict.Status.String(), Reason: verdict.Reason, Time: verdict.Time,
+		}
 	}
 }
 
 // decisive picks the verdict that explains a transition best: the worst of the
 // tracked checks, and of equals the latest. Without a tracked one all count.
-func decisive(kept []checks.Verdict, tracked map[string]bool) (checks.Verdict, bool) {
+func decisive(kept []checks.Verdict, tracked map[string]string) (checks.Verdict, bool) {
 	badness := map[checks.Status]int{checks.Pass: 1, checks.Warn: 2, checks.Unknown: 3, checks.Fail: 4}
 	var best checks.Verdict
 	found, foundTracked := false, false
 	for _, verdict := range kept {
-		isTracked := tracked[verdict.Name]
+		_, isTracked := tracked[verdict.Name]
 		switch {
 		case foundTracked && !isTracked:
 			continue
@@ -228,10 +232,10 @@ func decisive(kept []checks.Verdict, tracked map[string]bool) (checks.Verdict, b
 	return best, found
 }
 
-// trackedChecks gives the names of hacheck's checks that the instance, or a
-// member of the group, tracks.
-func trackedChecks(configuration *keepalived.Config, event *notify.Event) map[string]bool {
-	names := map[string]bool{}
+// trackedChecks gives hacheck's checks that the instance, or a member of the
+// group, tracks: the names of their verdicts and their command lines.
+func trackedChecks(configuration *keepalived.Config, event *notify.Event) map[string]string {
+	commands := map[string]string{}
 	instances := event.Members
 	if event.Kind == notify.Instance {
 		instances = []string{event.Name}
@@ -247,11 +251,11 @@ func trackedChecks(configuration *keepalived.Config, event *notify.Event) map[st
 				continue
 			}
 			if check := verdictOfCommand(script.Command.Words); check != "" {
-				names[check] = true
+				commands[check] = strings.Join(script.Command.Words, " ")
 			}
 		}
 	}
-	return names
+	return commands
 }
 
 // haproxyBackends asks the running HAProxy about its backends, without dialling
