@@ -42,11 +42,11 @@ const (
 // returns nil the outcome is durable. What was dropped by hand meanwhile stays
 // dropped.
 func (s *Spool) alter(name string, channels []string, channel string, outcome Outcome) (fate, error) {
-	unlock, err := s.lockChanges(context.Background())
+	release, err := s.lockChanges(context.Background())
 	if err != nil {
 		return kept, err
 	}
-	defer unlock()
+	defer release()
 	entry, _, err := s.readEntry(queueDir, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return gone, nil
@@ -85,7 +85,7 @@ func (s *Spool) alter(name string, channels []string, channel string, outcome Ou
 }
 
 // lockChanges keeps every other change out, in this process and in others.
-func (s *Spool) lockChanges(ctx context.Context) (unlock func(), err error) {
+func (s *Spool) lockChanges(ctx context.Context) (release func(), err error) {
 	s.changing.Lock()
 	lock, err := s.give.waitLock(ctx, s.root, changeLock, changeLimit)
 	if err != nil {
@@ -93,7 +93,7 @@ func (s *Spool) lockChanges(ctx context.Context) (unlock func(), err error) {
 		return nil, explain("lock the entries with", s.path(changeLock), err)
 	}
 	return func() {
-		lock.Close()
+		unlock(lock)
 		s.changing.Unlock()
 	}, nil
 }

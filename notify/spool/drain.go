@@ -138,7 +138,7 @@ func (s *Spool) Drain(ctx context.Context, channels []notify.Notifier, policy Po
 		}
 		s.at("drain: locked")
 		err = d.pass(ctx)
-		lock.Close()
+		unlock(lock)
 		if err != nil {
 			return d.report, err
 		}

@@ -196,7 +196,9 @@ func TestAnEventPutWhileAChannelHangsIsDeliveredOnTheOthers(t *testing.T) {
 		start := time.Now()
 		go func() {
 			time.Sleep(2 * time.Second)
-			put(t, spool, event("VI_2", 2))
+			if err := spool.Put(event("VI_2", 2)); err != nil {
+				t.Error(err)
+			}
 			report, err := spool.Drain(context.Background(), []notify.Notifier{mail, hook}, Policy{})
 			if err != nil || !report.Busy || report.Remaining != 2 {
 				t.Errorf("the second drainer: %+v, %v", report, err)

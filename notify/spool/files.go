@@ -144,7 +144,7 @@ func (o ownership) makeDir(root *os.Root, name string) error {
 		if err != nil {
 			return err
 		}
-		dir, err := root.Open(name)
+		dir, err := openDir(root, name)
 		if err != nil {
 			return err
 		}
@@ -155,6 +155,12 @@ func (o ownership) makeDir(root *os.Root, name string) error {
 		return fmt.Errorf("%w: %s is in its place; move it away", syscall.ENOTDIR, describe(info))
 	}
 	return err
+}
+
+// openDir opens a directory and nothing else: a FIFO in its place would hang
+// the process until somebody writes to it.
+func openDir(root *os.Root, name string) (*os.File, error) {
+	return root.OpenFile(name, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 }
 
 // createFile makes a new file for writing.
@@ -208,7 +214,7 @@ func makeParents(dir string, mode fs.FileMode) error {
 // mayWrite asks the kernel whether this process could make a file in a
 // directory, without making one.
 func mayWrite(root *os.Root, name string) error {
-	dir, err := root.Open(name)
+	dir, err := openDir(root, name)
 	if err != nil {
 		return err
 	}
@@ -276,6 +282,13 @@ func (o ownership) openLock(root *os.Root, name string) (*os.File, error) {
 		}
 	}
 	return nil, fmt.Errorf("lock file %s disappears again and again", name)
+}
+
+// unlock releases a lock. To close the file alone would not do while a process
+// that was just forked still has it.
+func unlock(lock *os.File) {
+	_ = unix.Flock(int(lock.Fd()), unix.LOCK_UN) // the close does it as well
+	lock.Close()
 }
 
 // waitLock is tryLock with patience: up to limit, or until ctx ends.

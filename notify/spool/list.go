@@ -60,11 +60,11 @@ func (s *Spool) Retry(ctx context.Context, id string) error {
 // RetryAll is Retry for every dead letter and every waiting entry. It goes on
 // after an error and returns how many are due now.
 func (s *Spool) RetryAll(ctx context.Context) (int, error) {
-	unlock, err := s.lockChanges(ctx)
+	release, err := s.lockChanges(ctx)
 	if err != nil {
 		return 0, err
 	}
-	defer unlock()
+	defer release()
 	count := 0
 	var failed []error
 	for _, dir := range []string{queueDir, deadDir} {
@@ -99,11 +99,11 @@ func (s *Spool) byID(ctx context.Context, id, verb string, do func(dir, name str
 	if err := checkID(id); err != nil {
 		return fmt.Errorf("%s: %w", verb, err)
 	}
-	unlock, err := s.lockChanges(ctx)
+	release, err := s.lockChanges(ctx)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer release()
 	found := false
 	for _, dir := range []string{queueDir, deadDir} {
 		names, err := s.names(dir)

@@ -40,9 +40,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -203,7 +203,7 @@ func (s *Spool) writeTemp(name string, data []byte, step string) (string, error)
 
 // syncDir makes the names in a directory of the spool durable.
 func (s *Spool) syncDir(name string) error {
-	dir, err := s.root.Open(name)
+	dir, err := openDir(s.root, name)
 	if err != nil {
 		return err
 	}
@@ -212,27 +212,27 @@ func (s *Spool) syncDir(name string) error {
 }
 
 // names lists a directory of the spool, sorted: by time, then ID.
-func (s *Spool) names(dir string) ([]string, error) {
-	entries, err := fs.ReadDir(s.root.FS(), dir)
+func (s *Spool) names(name string) ([]string, error) {
+	dir, err := openDir(s.root, name)
 	if err != nil {
-		return nil, explain("list", s.path(dir), err)
+		return nil, explain("list", s.path(name), err)
 	}
-	names := make([]string, len(entries))
-	for i, entry := range entries {
-		names[i] = entry.Name()
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, explain("list", s.path(name), err)
 	}
+	slices.Sort(names)
 	return names, nil
 }
 
-// writable reports why this process could not record an outcome.
+// writable reports why this process could not keep events and outcomes. The
+// states are not asked: without them an event only lacks the state before.
 func (s *Spool) writable() error {
 	for _, name := range []string{queueDir, tmpDir, deadDir} {
 		if err := mayWrite(s.root, name); err != nil {
 			return explain("write to", s.path(name), err)
 		}
-	}
-	if err := mayWrite(s.states, "."); err != nil {
-		return explain("write to", filepath.Join(s.dir, "states"), err)
 	}
 	return nil
 }

@@ -428,6 +428,55 @@ func TestUnprivilegedAccountDrainsWhatRootWrote(t *testing.T) {
 	}
 }
 
+func TestScriptUserAndDrainerShareASpoolThroughTheirGroup(t *testing.T) {
+	needRoot(t)
+	dir := openToAll(t)
+	if err := errors.Join(os.Chown(dir, 61234, 61234), unix.Chmod(dir, 0o2770)); err != nil {
+		t.Fatal(err)
+	}
+	scriptUser := account(&syscall.Credential{Uid: 61236, Gid: 61236, Groups: []uint32{61234}})
+	peer := newPeer(t)
+	for n, step := range []struct {
+		who        account
+		role, want string
+	}{
+		{scriptUser, "put", "put VI-0-000"},
+		{asNobody, "drain", "delivered 2, remaining 0, busy false, warnings [], set aside [], error <nil>"},
+		{asNobody, "put", "put VI-2-000"},
+		{scriptUser, "drain", "delivered 2, remaining 0, busy false, warnings [], set aside [], error <nil>"},
+	} {
+		out := runChild(t, step.who, step.role, "dir="+dir, "peer="+peer.address, fmt.Sprintf("event=VI_%d", n))
+		if strings.TrimSpace(out) != step.want {
+			t.Errorf("step %d: %q, want %q", n, out, step.want)
+		}
+	}
+}
+
+func TestAnUnreadableEntryStaysAndIsTold(t *testing.T) {
+	needRoot(t)
+	dir := openToAll(t)
+	if err := os.Chown(dir, 61234, 61234); err != nil {
+		t.Fatal(err)
+	}
+	spool := open(t, dir)
+	hidden := event("VI_1", 1)
+	put(t, spool, hidden, event("VI_2", 2))
+	path := spool.path("queue/" + entryName(hidden))
+	if err := errors.Join(os.Chown(path, 0, 0), os.Chmod(path, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	peer := newPeer(t)
+	out := runChild(t, asNobody, "drain", "dir="+dir, "peer="+peer.address)
+	for _, want := range []string{"delivered 2, remaining 1", "read entry " + path, "uid 61234", "belongs to uid 0, gid 0, mode 0600"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the drain says %q, not %q", out, want)
+		}
+	}
+	if report := drain(t, spool, Policy{}, peer.channel("mail"), peer.channel("hook")); report.Delivered != 2 {
+		t.Errorf("root's drain: %+v", report)
+	}
+}
+
 func TestPlantedLinksLeadNowhere(t *testing.T) {
 	dir, outside := t.TempDir(), t.TempDir()
 	spool := open(t, dir)
@@ -469,6 +518,13 @@ func TestPlantedLinksLeadNowhere(t *testing.T) {
 	}
 	if data, err := os.ReadFile(secret); err != nil || string(data) != "secret" {
 		t.Errorf("the file outside: %q, %v", data, err)
+	}
+	// A FIFO in a directory's place gives an error and no wait.
+	if err := errors.Join(os.RemoveAll(queue), syscall.Mkfifo(queue, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := spool.List(context.Background()); err == nil || !strings.Contains(err.Error(), "not a directory") {
+		t.Errorf("List of a FIFO: %v", err)
 	}
 	// A directory swapped for a link to the outside gives an error, no file.
 	if err := errors.Join(os.RemoveAll(queue), os.Symlink(outside, queue)); err != nil {

@@ -68,7 +68,7 @@ func (s *Spool) SaveState(event notify.Event) error {
 	if err != nil {
 		return explain("lock the states with", s.statePath(statesLock), err)
 	}
-	defer lock.Close()
+	defer unlock(lock)
 
 	next := memory{
 		Version: formatVersion, Kind: event.Kind, Name: shorten(event.Name, 4<<10),
