@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -146,8 +147,11 @@ func (c *HTTP) probe(ctx context.Context, target httpTarget) (Status, string) {
 			address = to
 		}
 		conn, err := dial(ctx, network, address)
-		connected.Store(err == nil)
-		return conn, err
+		if err != nil {
+			return nil, err
+		}
+		connected.Store(true)
+		return newRequestFirst(conn), nil
 	}
 	client := http.Client{Transport: transport}
 	if !c.options.FollowRedirects {
@@ -169,7 +173,8 @@ func (c *HTTP) probe(ctx context.Context, target httpTarget) (Status, string) {
 		case isTimeout(err):
 			return Fail, "accepted the connection but did not answer within " + budget(ctx, start)
 		}
-		return problem(err)
+		status, words := problem(err)
+		return status, strings.TrimPrefix(words, "net/http: HTTP/1.x transport connection broken: ")
 	}
 	defer response.Body.Close()
 
@@ -194,6 +199,35 @@ func (c *HTTP) probe(ctx context.Context, target httpTarget) (Status, string) {
 	default:
 		return Fail, fmt.Sprintf("answers %d, but its body (%d bytes) does not contain %s", response.StatusCode, len(seen), want)
 	}
+}
+
+// requestFirst is a connection on which nothing is read before something was
+// written. net/http writes to the standard log, and loses the error, when a
+// peer of another protocol greets before it is asked.
+type requestFirst struct {
+	net.Conn
+	begin func() // lets reads go on
+	begun <-chan struct{}
+}
+
+func newRequestFirst(conn net.Conn) *requestFirst {
+	begun := make(chan struct{})
+	return &requestFirst{Conn: conn, begun: begun, begin: sync.OnceFunc(func() { close(begun) })}
+}
+
+func (c *requestFirst) Read(p []byte) (int, error) {
+	<-c.begun
+	return c.Conn.Read(p)
+}
+
+func (c *requestFirst) Write(p []byte) (int, error) {
+	c.begin()
+	return c.Conn.Write(p)
+}
+
+func (c *requestFirst) Close() error {
+	c.begin()
+	return c.Conn.Close()
 }
 
 // statusWords shows the status and, for a redirect, where it leads.
@@ -236,6 +270,22 @@ func parseTarget(text string) (httpTarget, error) {
 		parsed.Scheme, parsed.Host = "http", "localhost"
 		return httpTarget{url: parsed, socket: socket}, nil
 	}
+	if text == "" {
+		return httpTarget{}, errors.New("a URL is empty")
+	}
+	scheme, _, hasScheme := strings.Cut(text, "://")
+	isHTTP := strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")
+	switch {
+	case isHTTP && hasScheme:
+	case strings.Contains(text, "@"):
+		return httpTarget{}, errors.New("a URL with a user name begins with neither http:// nor https://")
+	case hasScheme:
+		return httpTarget{}, fmt.Errorf("%q: the scheme %q is none of http, https and unix", hideQuery(text), scheme)
+	case strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "//"):
+		return httpTarget{}, fmt.Errorf("%q has no scheme: write http://HOST%s", hideQuery(text), hideQuery(text))
+	default:
+		return httpTarget{}, fmt.Errorf("%q has no scheme: write http://%s", hideQuery(text), hideQuery(strings.TrimPrefix(text, "//")))
+	}
 	parsed, err := url.Parse(text)
 	if err != nil && strings.Contains(text, "@") {
 		// The message would show a password that is not percent-encoded.
@@ -243,15 +293,6 @@ func parseTarget(text string) (httpTarget, error) {
 	}
 	if err != nil {
 		return httpTarget{}, fmt.Errorf("%q is not a URL: %w", hideQuery(text), withoutURL(err))
-	}
-	switch {
-	case parsed.Scheme == "http" || parsed.Scheme == "https":
-	case strings.Contains(text, "@"):
-		return httpTarget{}, errors.New("a URL with a user name begins with neither http:// nor https://")
-	case !strings.Contains(text, "://"):
-		return httpTarget{}, fmt.Errorf("%q has no scheme: write http://%s", hideQuery(text), hideQuery(strings.TrimPrefix(text, "//")))
-	default:
-		return httpTarget{}, fmt.Errorf("%q: the scheme %q is none of http, https and unix", hideQuery(text), parsed.Scheme)
 	}
 	if parsed.Hostname() == "" {
 		return httpTarget{}, fmt.Errorf("%q has no host", showURL(parsed))

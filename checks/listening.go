@@ -47,7 +47,8 @@ func (l listeners) has(addr netip.Addr, port uint16) bool {
 // balancer has 100,000 connections, and a list of all of them takes longer
 // than a check may. Where sock_diag cannot be used (module not there,
 // AF_NETLINK refused by the unit's RestrictAddressFamilies) /proc/net/tcp and
-// tcp6 are read as far as their listening part goes.
+// tcp6 are read as far as their listening part goes, which takes some
+// milliseconds instead of a quarter of one.
 func listeningTCP(ctx context.Context) ([]netip.AddrPort, error) {
 	found, err := diagListeners(ctx)
 	if err != nil && ctx.Err() == nil {
@@ -80,8 +81,9 @@ func diagListeners(ctx context.Context) ([]netip.AddrPort, error) {
 	}
 	defer unix.Close(fd)
 	var found []netip.AddrPort
+	answer := make([]byte, 32<<10) // the kernel sends no more at a time
 	for sequence, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		err = diagFamily(ctx, fd, uint32(sequence+1), family, &found)
+		err = diagFamily(ctx, fd, uint32(sequence+1), family, answer, &found)
 		if family == unix.AF_INET6 && errors.Is(err, unix.ENOENT) {
 			break // a kernel without IPv6 has no such sockets
 		}
@@ -92,7 +94,7 @@ func diagListeners(ctx context.Context) ([]netip.AddrPort, error) {
 	return found, nil
 }
 
-func diagFamily(ctx context.Context, fd int, sequence uint32, family uint8, found *[]netip.AddrPort) error {
+func diagFamily(ctx context.Context, fd int, sequence uint32, family uint8, answer []byte, found *[]netip.AddrPort) error {
 	request := make([]byte, diagRequestLen)
 	binary.NativeEndian.PutUint32(request[0:], diagRequestLen)
 	binary.NativeEndian.PutUint16(request[4:], unix.SOCK_DIAG_BY_FAMILY)
@@ -104,8 +106,6 @@ func diagFamily(ctx context.Context, fd int, sequence uint32, family uint8, foun
 	if err := unix.Sendto(fd, request, 0, &unix.SockaddrNetlink{}); err != nil {
 		return err
 	}
-	// The kernel sends at most 32 KiB at a time, whatever the buffer.
-	answer := make([]byte, 64<<10)
 	for {
 		n, err := receive(ctx, fd, answer)
 		if err != nil {

@@ -19,7 +19,7 @@ const (
 	// settle is how long the others may still take when the answer is known
 	// to be bad, or when ctx has ended: long enough for a refused connection
 	// to be named, too short to matter for keepalived.
-	settle = 20 * time.Millisecond
+	settle = 30 * time.Millisecond
 )
 
 // sideBySide runs probe for every name at once and returns when the answer by

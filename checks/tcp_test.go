@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -309,8 +310,8 @@ func TestTCPUnixQueueFull(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	want := "unix:" + path + " did not accept a connection within 100ms"
-	if got := check.Run(ctx); got.Status != Fail || got.Reason != want {
+	want := regexp.MustCompile(`^unix:\S+ (did not accept a connection|gave no answer) within \d+ms$`)
+	if got := check.Run(ctx); got.Status != Fail || !want.MatchString(got.Reason) {
 		t.Errorf("while it is full: got %s %q, want %q", got.Status, got.Reason, want)
 	}
 

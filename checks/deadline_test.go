@@ -1,0 +1,195 @@
+package checks
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// stalled accepts, reads nothing and writes nothing.
+func stalled(t *testing.T, network, address string) string {
+	return serve(t, network, address, func(conn net.Conn) { <-t.Context().Done() })
+}
+
+// dripping begins an answer and sends a byte of it now and then, for ever.
+func dripping(t *testing.T, begin string) string {
+	return serve(t, "tcp", "127.0.0.1:0", func(conn net.Conn) {
+		io.WriteString(conn, begin)
+		for range time.Tick(10 * time.Millisecond) {
+			if _, err := conn.Write([]byte("x")); err != nil || t.Context().Err() != nil {
+				return
+			}
+		}
+	})
+}
+
+// notAccepting is a listening TCP socket whose queue is full: the kernel drops
+// what else wants to connect, as a host does that is gone.
+func notAccepting(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: name.(*syscall.SockaddrInet4).Port}).String()
+	for range 16 {
+		conn, err := net.DialTimeout("tcp", address, 100*time.Millisecond)
+		if err != nil {
+			return address
+		}
+		t.Cleanup(func() { conn.Close() })
+	}
+	t.Fatal("the queue of ", address, " does not fill")
+	return ""
+}
+
+// TestDeadline runs every kind of check against peers that stall: each answers
+// when its time is over, does not claim health, and names the peer and the
+// time.
+func TestDeadline(t *testing.T) {
+	const limit = 200 * time.Millisecond
+	dir := t.TempDir()
+	tcp := stalled(t, "tcp", "127.0.0.1:0")
+	unix := stalled(t, "unix", filepath.Join(dir, "peer"))
+	bus := filepath.Join(dir, "bus")
+	stalled(t, "unix", bus)
+	halfBus := filepath.Join(dir, "halfbus")
+	serve(t, "unix", halfBus, stallAfterAuth)
+	garbledBus := filepath.Join(dir, "garbledbus")
+	serve(t, "unix", garbledBus, func(conn net.Conn) { // a line that never ends
+		for {
+			if _, err := io.WriteString(conn, "REJECTED "); err != nil {
+				return
+			}
+		}
+	})
+	full := notAccepting(t)
+	ca := newAuthority(t)
+
+	newTCP := func(options TCPOptions) Check { return must(NewTCP("check", options)) }
+	newHTTP := func(options HTTPOptions) Check { return must(NewHTTP("check", options)) }
+	newSystemd := func(bus systemdBus) Check {
+		check := must(NewSystemd("check", []string{"haproxy"}, RequireAny))
+		check.bus = bus
+		return check
+	}
+	for _, test := range []struct {
+		name   string
+		check  Check
+		status Status
+		peer   string
+	}{
+		{"tcp, no connection", newTCP(TCPOptions{Addresses: []string{full}}), Fail, full},
+		{"tcp, no answer", newTCP(TCPOptions{Addresses: []string{tcp}, Expect: []byte("x")}), Fail, tcp},
+		{"tcp, wrong answer", newTCP(TCPOptions{Addresses: []string{dripping(t, "")}, Expect: []byte("y")}), Fail, "127.0.0.1:"},
+		{"tcp, nothing is read", newTCP(TCPOptions{Addresses: []string{tcp}, Send: make([]byte, 64<<20)}), Fail, tcp},
+		{"tcp, no handshake", newTCP(TCPOptions{Addresses: []string{tcp}, TLS: &TLSOptions{CAFile: ca.file}}), Fail, tcp},
+		{"tcp, unix", newTCP(TCPOptions{Addresses: []string{unix}, Expect: []byte("x")}), Fail, unix},
+		{"tcp, several", newTCP(TCPOptions{Addresses: []string{tcp, unix, full}, Expect: []byte("x"), Require: RequireAll}), Fail, tcp},
+		{"http, no connection", newHTTP(HTTPOptions{URLs: []string{"http://" + full}}), Fail, full},
+		{"http, no answer", newHTTP(HTTPOptions{URLs: []string{"http://" + tcp}}), Fail, tcp},
+		{"http, no header", newHTTP(HTTPOptions{URLs: []string{"http://" + dripping(t, "HTTP/1.1 200 OK\r\nX: ")}}), Fail, "http://127.0.0.1:"},
+		{"http, no body", newHTTP(HTTPOptions{URLs: []string{"http://" + dripping(t, "HTTP/1.1 200 OK\r\n\r\n")}, Contains: "y"}), Fail, "http://127.0.0.1:"},
+		{"http, no handshake", newHTTP(HTTPOptions{URLs: []string{"https://" + tcp}, TLS: TLSOptions{Insecure: true}}), Fail, tcp},
+		{"http, unix", newHTTP(HTTPOptions{URLs: []string{unix + ":/"}, Header: http.Header{"A": {"b"}}}), Fail, unix},
+		{"systemd, no authentication", newSystemd(systemdBus{address: "unix:path=" + bus}), Unknown, bus},
+		{"systemd, no Hello", newSystemd(systemdBus{address: "unix:path=" + halfBus}), Unknown, halfBus},
+		{"systemd, no end of line", newSystemd(systemdBus{address: "unix:path=" + garbledBus}), Unknown, garbledBus},
+		{"systemd, private socket", newSystemd(systemdBus{address: "unix:path=" + dir + "/none", private: halfBus}), Unknown, halfBus},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			start := time.Now()
+			got := test.check.Run(ctx)
+			took := time.Since(start)
+			if took < limit {
+				t.Errorf("answers after %v, before its time is over: %+v", took, got)
+			}
+			// Far above what it takes on a busy machine, far below a hang.
+			if took > limit+5*time.Second {
+				t.Errorf("answers after %v", took)
+			}
+			if got.Name != "check" || got.Status != test.status {
+				t.Errorf("got %+v, want %v", got, test.status)
+			}
+			want := regexp.MustCompile(regexp.QuoteMeta(test.peer) + ".* within \\d+ms")
+			if !want.MatchString(got.Reason) {
+				t.Errorf("the reason does not name %s and the time: %q", test.peer, got.Reason)
+			}
+		})
+	}
+}
+
+// TestCancel: a check ends, too, when it is cancelled without a deadline.
+func TestCancel(t *testing.T) {
+	dir := t.TempDir()
+	tcp := stalled(t, "tcp", "127.0.0.1:0")
+	bus := filepath.Join(dir, "bus")
+	stalled(t, "unix", bus)
+	systemd := must(NewSystemd("systemd", []string{"haproxy"}, RequireAny))
+	systemd.bus = systemdBus{address: "unix:path=" + bus}
+	for _, check := range []Check{
+		must(NewTCP("tcp", TCPOptions{Addresses: []string{tcp}, Expect: []byte("x")})),
+		must(NewHTTP("http", HTTPOptions{URLs: []string{"http://" + tcp}})),
+		systemd,
+	} {
+		t.Run(check.Name(), func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(50*time.Millisecond, cancel)
+			done := make(chan Result, 1)
+			go func() { done <- check.Run(ctx) }()
+			select {
+			case got := <-done:
+				if got.Status.Healthy() || !regexp.MustCompile(`within \d+ms \(then cancelled\)$`).MatchString(got.Reason) {
+					t.Errorf("got %+v", got)
+				}
+			case <-time.After(30 * time.Second):
+				t.Error("it does not end")
+			}
+		})
+	}
+}
+
+// stallAfterAuth lets a D-Bus client in and does not answer any more.
+func stallAfterAuth(conn net.Conn) {
+	buffer := make([]byte, 4096)
+	for _, answer := range []string{"REJECTED EXTERNAL\r\n", "OK 0123456789abcdef0123456789abcdef\r\n"} {
+		for {
+			n, err := conn.Read(buffer)
+			if err != nil {
+				return
+			}
+			if buffer[n-1] == '\n' {
+				break
+			}
+		}
+		io.WriteString(conn, answer)
+	}
+	io.Copy(io.Discard, conn)
+}
+
+func must[C any](check C, err error) C {
+	if err != nil {
+		panic(err)
+	}
+	return check
+}
