@@ -122,6 +122,7 @@ func webConfiguration() *configuration {
 			{file: "web/conf.d/20-vip.conf", path: "/etc/keepalived/conf.d/20-vip.conf"},
 		},
 		substitutions: []substitution{
+			{"web/haproxy.cfg", "", "maxconn 50000", "maxconn 5000", "100,043 open files are more than a machine may allow its containers"},
 			{"web/haproxy.cfg", "", "192.0.2.11:8080", "192.0.2.21:8080", "node a has .11"},
 			{"web/haproxy.cfg", "", "192.0.2.12:8080", "192.0.2.22:8080", "node b has .12"},
 			{"web/keepalived-a.conf", "b", "WEB_A", "WEB_B", "the file was found for one node only"},
