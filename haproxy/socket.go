@@ -2,7 +2,6 @@ package haproxy
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -483,18 +482,23 @@ func notATable(command string, in *bufio.Reader, start []byte, err error) error 
 	// A text: as far as the empty line that ends each answer, which leaves the
 	// reader at the next one.
 	rejected := &RejectedError{Command: command}
-	for read := 0; read < 16<<10; {
+	const most = 200
+	for read, begun := 0, false; read < 16<<10; {
 		line, err := in.ReadSlice('\n')
 		read += len(line)
-		if text := bytes.TrimSpace(line); rejected.Text == "" && len(text) > 0 {
-			rejected.Text = string(text[:min(len(text), 200)])
-		}
-		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
+		full := errors.Is(err, bufio.ErrBufferFull)
+		if err != nil && !full && !errors.Is(err, io.EOF) {
 			return err
 		}
-		if err != nil || len(trimEOL(line)) == 0 {
+		if text := rejected.Text + string(line); strings.TrimSpace(text) != "" && !begun {
+			begun = !full
+			rejected.Text = strings.TrimLeft(text, " \t\r\n")
+			rejected.Text = rejected.Text[:min(len(rejected.Text), most)]
+		}
+		if errors.Is(err, io.EOF) || !full && len(trimEOL(line)) == 0 {
 			break
 		}
 	}
+	rejected.Text = strings.TrimSpace(rejected.Text)
 	return rejected
 }

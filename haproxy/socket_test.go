@@ -46,7 +46,10 @@ func startHAProxy(t testing.TB, config string, args ...string) *process {
 		t.Fatal(err)
 	}
 	var output strings.Builder
-	p.cmd = exec.Command(path, append([]string{"-db", "-f", p.config}, args...)...)
+	if len(args) == 0 {
+		args = []string{"-db"} // which would forbid a master
+	}
+	p.cmd = exec.Command(path, append([]string{"-f", p.config}, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = &output, &output
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
