@@ -156,10 +156,18 @@ type backendReport struct {
 	require  Require
 	// missing are the patterns of Include that no backend matches.
 	missing []string
+	// early is set when the look ended because enough backends are up, so that
+	// the others are not known for want of looking.
+	early bool
 }
 
-// tally counts the backends by status; unseen are those whose servers were not
-// looked at and that HAProxy calls UP.
+// unseen reports whether b is up by HAProxy's word and was not looked at, or
+// not to the end.
+func (r *backendReport) unseen(b *backend) bool {
+	return b.status() == Unknown && (r.early || !b.looked)
+}
+
+// tally counts the backends by status.
 func (r *backendReport) tally() (up, down, unknown, unseen int) {
 	for _, b := range r.backends {
 		switch status := b.status(); {
@@ -167,7 +175,7 @@ func (r *backendReport) tally() (up, down, unknown, unseen int) {
 			up++
 		case status == Fail:
 			down++
-		case !b.looked:
+		case r.unseen(b):
 			unseen++
 		default:
 			unknown++
@@ -223,7 +231,7 @@ func (r *backendReport) result() Result {
 	})
 	named := 0
 	for _, b := range worstFirst {
-		if b.status() == Fail || b.status() == Unknown && b.looked {
+		if b.status() == Fail || b.status() == Unknown && !r.unseen(b) {
 			if named++; named <= namedBackends {
 				words = append(words, b.reason())
 			}
@@ -284,6 +292,7 @@ func (h *HAProxy) backends(ctx context.Context, a answer, patience time.Duration
 			return nil, err
 		}
 		if batch.last && report.met() {
+			report.early = true
 			break
 		}
 	}
@@ -378,9 +387,11 @@ func (r *backendReport) batches() []batch {
 	if r.require.Of(len(r.backends))*4 > len(r.backends) {
 		return append(batches, batch{backends: open, whole: true, last: true})
 	}
-	for len(open) > 0 {
+	// The first batch could do; the next ones grow, should it not.
+	most := min(max(2, r.require.Of(len(r.backends))), smallBackends)
+	for ; len(open) > 0; most = min(2*most, smallBackends) {
 		n, sum := 0, 0
-		for n < len(open) && n < smallBackends && (n == 0 || sum+open[n].row.Active+open[n].row.Backup <= smallServers) {
+		for n < len(open) && n < most && (n == 0 || sum+open[n].row.Active+open[n].row.Backup <= smallServers) {
 			sum += open[n].row.Active + open[n].row.Backup
 			n++
 		}

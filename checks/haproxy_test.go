@@ -53,10 +53,10 @@ func startHAProxy(t testing.TB, config string, args ...string) *haproxyProcess {
 		t.Fatal(err)
 	}
 	var output strings.Builder
-	p.cmd = exec.Command(binary, append([]string{"-db", "-f", p.config}, args...)...)
-	if len(args) > 0 {
-		p.cmd.Args = append([]string{binary, "-f", p.config}, args...)
+	if len(args) == 0 {
+		args = []string{"-db"} // which would forbid a master
 	}
+	p.cmd = exec.Command(binary, append([]string{"-f", p.config}, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = &output, &output
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
