@@ -213,7 +213,13 @@ func TestClientTellsTheMasterSocket(t *testing.T) {
 	dir := shortDir(t)
 	master := filepath.Join(dir, "master.sock")
 	startHAProxy(t, plainConfig+fmt.Sprintf("listen l\n    bind 127.0.0.1:%d\n", freePort(t)), "-W", "-S", master)
-	_, err := NewClient(Address{Network: NetworkUnix, Addr: master}).Stat(t.Context(), StatQuery{})
+	client := NewClient(Address{Network: NetworkUnix, Addr: master})
+	_, err := client.Stat(t.Context(), StatQuery{})
+	// The master opens its socket after the worker.
+	for deadline := time.Now().Add(10 * time.Second); (errors.Is(err, ErrRefused) || errors.Is(err, ErrNoSocket) || errors.Is(err, ErrReset)) && time.Now().Before(deadline); {
+		time.Sleep(5 * time.Millisecond)
+		_, err = client.Stat(t.Context(), StatQuery{})
+	}
 	if !errors.Is(err, ErrUnknownCommand) || !strings.HasSuffix(err.Error(), "(is this the master's socket? name a worker's `stats socket`)") {
 		t.Error(err)
 	}
