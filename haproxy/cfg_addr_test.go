@@ -90,7 +90,8 @@ func TestAddressDialArgsReachesAbstractSockets(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, err := net.Dial(a.DialArgs())
+			dialNetwork, dialAddress := a.DialArgs()
+			c, err := net.Dial(dialNetwork, dialAddress)
 			if err != nil {
 				t.Fatalf("dialling %v: %v", a, err)
 			}
