@@ -87,6 +87,28 @@ func startHAProxy(t testing.TB, config string, args ...string) *haproxyProcess {
 	}
 }
 
+// freeze stops the process and waits until none of its threads runs.
+func (p *haproxyProcess) freeze(t testing.TB) {
+	t.Helper()
+	p.signal(t, syscall.SIGSTOP)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
+		stopped := 0
+		for _, thread := range threads {
+			stat, _ := os.ReadFile(thread)
+			if _, state, _ := strings.Cut(string(stat), ") "); strings.HasPrefix(state, "T") {
+				stopped++
+			}
+		}
+		if stopped > 0 && stopped == len(threads) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d threads are stopped, %v", stopped, len(threads), err)
+		}
+	}
+}
+
 // signal sends a signal to the process and its workers.
 func (p *haproxyProcess) signal(t testing.TB, s syscall.Signal) {
 	t.Helper()
@@ -289,7 +311,7 @@ func TestHAProxyFrozenStoppedGone(t *testing.T) {
 	listen(t, servers["mysql-1"])
 	h := p.check()
 
-	p.signal(t, syscall.SIGSTOP)
+	p.freeze(t)
 	// After some ten clients the queue is full, which must not look better.
 	for range 15 {
 		result := runWithin(t, h, 100*time.Millisecond)

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -154,7 +153,7 @@ func TestClientFaultsOfASocket(t *testing.T) {
 	abns := Address{Network: NetworkABNS, Addr: "hacheck-test-none"}
 	expect("no abstract socket", abns, 5*time.Second, ErrRefused, "nobody listens on it, haproxy is not running")
 
-	p.signal(t, syscall.SIGSTOP)
+	p.freeze(t)
 	const frozen = "haproxy did not answer in time: connected, but not one byte came: is it frozen or overloaded? (context deadline exceeded)"
 	expect("frozen", p.addr(), 100*time.Millisecond, ErrTimeout, frozen)
 	// Fill the queue; what nobody accepted stays in it.

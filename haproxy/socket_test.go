@@ -85,6 +85,28 @@ func (p *process) kill() {
 	<-p.exited
 }
 
+// freeze stops the process and waits until none of its threads runs.
+func (p *process) freeze(t testing.TB) {
+	t.Helper()
+	p.signal(t, syscall.SIGSTOP)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
+		stopped := 0
+		for _, thread := range threads {
+			stat, _ := os.ReadFile(thread)
+			if _, state, _ := strings.Cut(string(stat), ") "); strings.HasPrefix(state, "T") {
+				stopped++
+			}
+		}
+		if stopped > 0 && stopped == len(threads) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d threads are stopped, %v", stopped, len(threads), err)
+		}
+	}
+}
+
 // signal sends a signal to the process and its workers.
 func (p *process) signal(t testing.TB, s syscall.Signal) {
 	t.Helper()
