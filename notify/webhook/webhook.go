@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -217,8 +218,17 @@ func (n *Notifier) client() (*http.Client, error) {
 	}, nil
 }
 
+// clockSkew is how far a socket's deadline can be ahead of the context's end.
+const clockSkew = 100 * time.Millisecond
+
 // unanswered words an attempt that got no answer.
 func (n *Notifier) unanswered(ctx context.Context, target *url.URL, s secrets, err error) error {
+	// A socket's deadline can fire a little before the context it was taken
+	// from ends.
+	var timeout net.Error
+	if deadline, ok := ctx.Deadline(); ok && errors.As(err, &timeout) && timeout.Timeout() && time.Until(deadline) < clockSkew {
+		<-ctx.Done()
+	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("webhook %s: no answer: %w", show(target), context.Cause(ctx))
 	}
