@@ -201,7 +201,7 @@ func (l *loader) line(line []byte) bool {
 		if reading, _ := l.conditions.reading(); !reading {
 			return true
 		}
-		if opens && kind != sectionGlobal && l.want&(WantBinds|WantServers) == 0 {
+		if opens && !l.enters(kind) {
 			l.section = sectionOther
 			return true
 		}
@@ -270,8 +270,16 @@ func (l *loader) reportMissing() {
 	}
 }
 
+// enters reports whether anything in a section of this kind is wanted.
+func (l *loader) enters(kind section) bool {
+	return kind == sectionGlobal || kind != sectionOther && l.want&(WantBinds|WantServers) != 0
+}
+
 // open begins a section.
 func (l *loader) open(kind section, words []string) {
+	if !l.enters(kind) {
+		kind = sectionOther
+	}
 	l.section, l.current, l.proxy = kind, nil, nil
 	l.split.section = words[min(1, len(words)-1)]
 	switch kind {

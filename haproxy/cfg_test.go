@@ -284,6 +284,18 @@ func TestLoadConfigOnly(t *testing.T) {
 	}
 }
 
+// A quoted keyword takes another way through the scanner.
+func TestQuotedKeywords(t *testing.T) {
+	const text = "glo\\bal\n'global'\n \"stats\" socket /a\n'listen' l\n b\"in\"d :80\n"
+	cfg := load(t, text, ConfigOptions{})
+	if len(cfg.Sockets) != 1 || len(cfg.Proxies) != 1 || len(cfg.Proxies[0].Binds) != 1 {
+		t.Errorf("got %+v", cfg)
+	}
+	if cfg := load(t, text, ConfigOptions{Only: WantSockets}); len(cfg.Sockets) != 1 || len(cfg.Proxies) != 0 {
+		t.Errorf("sockets only: got %+v", cfg)
+	}
+}
+
 func TestBindAddresses(t *testing.T) {
 	v4, v6 := netip.IPv4Unspecified(), netip.IPv6Unspecified()
 	tests := []struct {
