@@ -53,7 +53,7 @@ func ReadServersState(in *bufio.Reader, server func(ServerAddr)) error {
 		fields := strings.Fields(text)
 		if n == 1 {
 			backend, name, addr, port = -1, -1, -1, -1
-			if fields[0] == "#" {
+			if len(fields) > 0 && fields[0] == "#" {
 				fields = fields[1:]
 			}
 			for i, field := range fields {
