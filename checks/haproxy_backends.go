@@ -244,9 +244,9 @@ func (r *backendReport) result() Result {
 		words = append(words, fmt.Sprintf("and %d more", named-namedBackends))
 	}
 	if total > 0 {
-		summary := fmt.Sprintf("%d of %d backends up", up+unseen, total)
+		summary := fmt.Sprintf("%d of %d backends up", up, total)
 		if unseen > 0 {
-			summary += fmt.Sprintf(" (%d of them by HAProxy's word, not looked at further)", unseen)
+			summary = fmt.Sprintf("at least %s (%d more by HAProxy's word, not looked at further)", summary, unseen)
 		}
 		if unknown > 0 {
 			summary += fmt.Sprintf(", %d not known", unknown)
@@ -424,16 +424,21 @@ func (h *HAProxy) lookAt(ctx context.Context, a answer, batch batch, patience ti
 		}
 		h.fill(byID, snapshot.Rows)
 	}
-	if !h.ProbeUnchecked || patience <= 0 {
+	if !h.ProbeUnchecked || patience <= 0 || batch.last && report.met() {
 		return nil
 	}
-	h.dialUnsettled(ctx, a, batch.backends, patience, func() bool { return batch.last && report.met() })
+	up, _, _, _ := report.tally()
+	need := report.require.Of(len(report.backends))
+	h.dialUnsettled(ctx, a, batch.backends, patience, func() bool {
+		up++
+		return batch.last && up >= need
+	})
 	return nil
 }
 
 // dialUnsettled dials the servers that decide their backend and of which
 // HAProxy knows nothing, one of each backend before the second of any.
-func (h *HAProxy) dialUnsettled(ctx context.Context, a answer, backends []*backend, patience time.Duration, enough func() bool) {
+func (h *HAProxy) dialUnsettled(ctx context.Context, a answer, backends []*backend, patience time.Duration, up func() (enough bool)) {
 	h.learnAddresses(ctx, a, backends)
 	var rounds [][]target
 	for _, b := range backends {
@@ -463,7 +468,7 @@ func (h *HAProxy) dialUnsettled(ctx context.Context, a answer, backends []*backe
 		limit = probeLimit
 	}
 	targets := slices.Concat(rounds...)
-	probe(ctx, targets, limit, patience, enough)
+	probe(ctx, targets, limit, patience, up)
 	h.excuseClientPorts(ctx, targets)
 }
 

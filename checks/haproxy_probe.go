@@ -28,10 +28,11 @@ type target struct {
 }
 
 // probe dials targets, several at a time, and settles their servers. It skips
-// those whose backend is decided by then and ends as soon as enough reports
-// true after a dial, or when ctx ends. A server that had patience's time and did not answer
-// is not usable; one that the end of ctx cut short stays unsettled.
-func probe(ctx context.Context, targets []target, limit int, patience time.Duration, enough func() bool) {
+// those whose backend is decided by then. It calls up when a dial has decided a
+// backend to be up, and ends when that returns true or ctx ends. A server that
+// had patience's time and did not answer is not usable; one that the end of ctx
+// cut short stays unsettled.
+func probe(ctx context.Context, targets []target, limit int, patience time.Duration, up func() (enough bool)) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type outcome struct {
@@ -58,8 +59,9 @@ func probe(ctx context.Context, targets []target, limit int, patience time.Durat
 		}
 		o := <-outcomes
 		active--
+		before := o.backend.decided()
 		o.server.use, o.server.words = o.use, o.server.words+", "+o.words
-		if o.use == usable && o.backend.decided() && enough() {
+		if !before && o.backend.status() == Pass && up() {
 			return
 		}
 	}

@@ -1,0 +1,161 @@
+package checks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hacheck/haproxy"
+)
+
+// deafPort is a port whose queue is full, so that the kernel drops what wants to
+// connect, as a dead host does.
+func deafPort(t testing.TB) int {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := name.(*unix.SockaddrInet4).Port
+	for {
+		conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), 200*time.Millisecond)
+		if err != nil {
+			return port
+		}
+		t.Cleanup(func() { conn.Close() })
+	}
+}
+
+func TestHAProxyServersThatDoNotAnswer(t *testing.T) {
+	deaf, free := deafPort(t), ports(t, 2)
+	p := startHAProxy(t, haproxyGlobal+fmt.Sprintf("listen app\n    bind 127.0.0.1:%d\n    server a1 127.0.0.1:%d\n    server a2 127.0.0.1:%d\n", free[0], deaf, deaf))
+	silent := func(ms int) string {
+		return fmt.Sprintf("is not checked by HAProxy, 127.0.0.1:%d: no answer in %d ms", deaf, ms)
+	}
+	h := p.check()
+	expect(t, runWithin(t, h, 5*time.Second), Fail,
+		"backend app has no usable server (a1 "+silent(300)+", a2 "+silent(300)+"); 0 of 1 backends up")
+
+	// One after the other they do not fit the deadline: the second is not
+	// called dead for it.
+	h.ProbeLimit, h.ProbeTimeout = 1, time.Second
+	result := runWithin(t, h, time.Second)
+	if result.Status != Warn || !strings.Contains(result.Reason, "a1 "+silent(500)) && !strings.Contains(result.Reason, "a1 "+silent(499)) ||
+		!strings.Contains(result.Reason, "0 of 1 backends up, 1 not known") {
+		t.Errorf("%s: %s", result.Status, result.Reason)
+	}
+}
+
+// A peer that accepts and says nothing, or not enough, must not hold the check
+// past its deadline.
+func TestHAProxyPeersThatStall(t *testing.T) {
+	for name, text := range map[string]string{
+		"silent":           "",
+		"after a word":     "Name: HAProxy\n",
+		"after show info":  "Name: HAProxy\nPid: 1\nStopping: 0\n\n",
+		"within show stat": "Name: HAProxy\nPid: 1\nStopping: 0\n\n# pxname,svname,",
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+			go func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					t.Cleanup(func() { conn.Close() })
+					fmt.Fprint(conn, text)
+				}
+			}()
+			h := NewHAProxy(nil)
+			h.Unit, h.Sockets = "", []haproxy.Address{{Network: haproxy.NetworkUnix, Addr: l.Addr().String()}}
+			result := runWithin(t, h, 100*time.Millisecond)
+			if result.Status != Fail || !strings.Contains(result.Reason, ": haproxy did not answer in time: ") {
+				t.Errorf("%s: %s", result.Status, result.Reason)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 25*time.Millisecond)
+			defer cancel()
+			if _, err := h.Backends(ctx); err == nil || !strings.Contains(err.Error(), "haproxy did not answer in time") {
+				t.Errorf("Backends: %v", err)
+			}
+		})
+	}
+}
+
+// With more backends than are looked at one by one.
+func TestHAProxyWithManyBackends(t *testing.T) {
+	free := ports(t, 3)
+	dead, later := free[0], free[1]
+	var config strings.Builder
+	config.WriteString(haproxyGlobal)
+	fmt.Fprintf(&config, "frontend web\n    bind 127.0.0.1:%d\n", free[2])
+	for i := range 50 {
+		port, option := dead, ""
+		switch {
+		case i < 5:
+			option = " disabled"
+		case i >= 45:
+			port = later
+		}
+		fmt.Fprintf(&config, "backend b%02d\n", i)
+		for n := range 8 {
+			fmt.Fprintf(&config, "    server s%d 127.0.0.1:%d%s\n", n, port, option)
+		}
+	}
+	p := startHAProxy(t, config.String())
+	// What comes between the numbers depends on which dial ended first.
+	run := func(require string, status Status, reason ...string) {
+		t.Helper()
+		h := p.check()
+		h.WantBackends.Require = mustRequire(t, require)
+		result := runWithin(t, h, 20*time.Second)
+		rest := result.Reason
+		for _, words := range reason {
+			_, after, found := strings.Cut(rest, words)
+			if !found {
+				t.Errorf("%s: %q lacks %q", require, result.Reason, words)
+			}
+			rest = after
+		}
+		if result.Status != status || rest != "" {
+			t.Errorf("%s: %s: %s", require, result.Status, result.Reason)
+		}
+		if n := len(result.Parts[3].Parts); n != 50 {
+			t.Errorf("%d parts", n)
+		}
+	}
+	var words []string
+	for i := range 3 {
+		words = append(words, fmt.Sprintf("backend b%02d has no usable server (s0 MAINT, s1 MAINT, s2 MAINT and 5 more)", i))
+	}
+	maint := strings.Join(words, "; ")
+	const unseen = " more by HAProxy's word, not looked at further)"
+	run("any", Fail, maint+"; and 47 more; 0 of 50 backends up")
+	listen(t, later)
+	run("any", Warn, maint+"; and ", " more; at least ", " of 50 backends up (", unseen)
+	run("all", Fail, maint+"; and 42 more; 5 of 50 backends up, all required")
+	run("13", Fail, maint+"; and 42 more; 5 of 50 backends up, 13 required")
+	listen(t, dead)
+	run("any", Warn, maint+"; and 2 more; at least ", " of 50 backends up (", unseen)
+	run("90%", Warn, maint+"; and 2 more; 45 of 50 backends up, 90% required")
+	run("46", Fail, maint+"; and 2 more; 45 of 50 backends up, 46 required")
+}
