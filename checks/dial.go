@@ -74,7 +74,7 @@ func splitAddress(text string) (network, address string, err error) {
 		return "", "", errors.New("an address is empty")
 	}
 	if strings.HasPrefix(text, "/") {
-		return "", "", fmt.Errorf("%q is a path: write unix:%s", text, text)
+		return "", "", fmt.Errorf("%q is a path: write unix:%s", text, oneLine(text))
 	}
 	if strings.Contains(text, "://") {
 		return "", "", fmt.Errorf("%q is a URL: write host:port", text)
@@ -82,16 +82,16 @@ func splitAddress(text string) (network, address string, err error) {
 	host, port, err := net.SplitHostPort(text)
 	if err != nil {
 		if addr, err := netip.ParseAddr(text); err == nil && addr.Is6() {
-			return "", "", fmt.Errorf("%q has no port: write [%s]:PORT", text, text)
+			return "", "", fmt.Errorf("%q has no port: write [%s]:PORT", text, oneLine(text))
 		}
 		var addrErr *net.AddrError
 		if errors.As(err, &addrErr) && addrErr.Err == "missing port in address" {
-			return "", "", fmt.Errorf("%q has no port: write %s:PORT", text, text)
+			return "", "", fmt.Errorf("%q has no port: write %s:PORT", text, oneLine(text))
 		}
 		return "", "", fmt.Errorf("%q is not an address: write host:port, [IPv6]:port or unix:/path", text)
 	}
 	if host == "" || host == "*" {
-		return "", "", fmt.Errorf("%q has no host: write 127.0.0.1:%s", text, port)
+		return "", "", fmt.Errorf("%q has no host: write 127.0.0.1:%s", text, oneLine(port))
 	}
 	if err := checkHost(host); err != nil {
 		return "", "", fmt.Errorf("%q: %w", text, err)

@@ -282,9 +282,9 @@ func parseTarget(text string) (httpTarget, error) {
 	case hasScheme:
 		return httpTarget{}, fmt.Errorf("%q: the scheme %q is none of http, https and unix", hideQuery(text), scheme)
 	case strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "//"):
-		return httpTarget{}, fmt.Errorf("%q has no scheme: write http://HOST%s", hideQuery(text), hideQuery(text))
+		return httpTarget{}, fmt.Errorf("%q has no scheme: write http://HOST%s", hideQuery(text), oneLine(hideQuery(text)))
 	default:
-		return httpTarget{}, fmt.Errorf("%q has no scheme: write http://%s", hideQuery(text), hideQuery(strings.TrimPrefix(text, "//")))
+		return httpTarget{}, fmt.Errorf("%q has no scheme: write http://%s", hideQuery(text), oneLine(hideQuery(strings.TrimPrefix(text, "//"))))
 	}
 	parsed, err := url.Parse(text)
 	if err != nil && strings.Contains(text, "@") {
@@ -312,9 +312,9 @@ func parseTarget(text string) (httpTarget, error) {
 // label is how results call the target.
 func (t httpTarget) label() string {
 	if t.socket == "" {
-		return oneLineMax(showURL(t.url), 200)
+		return oneLineMax(showURL(t.url), maxLabel)
 	}
-	return oneLineMax("unix:"+t.socket+":"+hideQuery(t.url.RequestURI()), 200)
+	return oneLineMax("unix:"+t.socket+":"+hideQuery(t.url.RequestURI()), maxLabel)
 }
 
 // showURL shows a URL without what may be secret in it: the user and password

@@ -220,7 +220,7 @@ func TestParseResolveIPv6(t *testing.T) {
 }
 
 func FuzzParseTarget(f *testing.F) {
-	for _, seed := range []string{"http://a/", "https://user:secret@[::1]:8443/x?y#z", "unix:/run/x:/y?z", "unix:@x", "http://%zz", "//a", "a@b", "http://[fe80::1%25eth0]/", "\xff"} {
+	for _, seed := range []string{"http://a/", "https://user:secret@[::1]:8443/x?y#z", "unix:/run/x:/y?z", "unix:@x", "http://%zz", "//a", "a@b", "http://[fe80::1%25eth0]/", "\xff", "\n", "http://a\n/"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -16,6 +16,8 @@ const (
 	maxParts = 100
 	// maxWords bounds the parts a reason speaks of.
 	maxWords = 8
+	// maxLabel bounds how a peer is called in results, in bytes.
+	maxLabel = 200
 	// settle is how long the others may still take when the answer is known
 	// to be bad, or when ctx has ended: long enough for a refused connection
 	// to be named, too short to matter for keepalived.

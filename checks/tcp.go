@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strconv"
 	"time"
 )
@@ -56,16 +55,17 @@ func NewTCP(name string, options TCPOptions) (*TCP, error) {
 	if len(options.Expect) > maxExpect {
 		return nil, fmt.Errorf("the expected answer has %d bytes, at most %d are read", len(options.Expect), maxExpect)
 	}
-	check := &TCP{name: name, options: options, labels: slices.Clone(options.Addresses)}
-	for _, address := range options.Addresses {
-		network, address, err := splitAddress(address)
+	check := &TCP{name: name, options: options}
+	for _, text := range options.Addresses {
+		network, address, err := splitAddress(text)
 		if err != nil {
 			return nil, err
 		}
 		if network == "unix" && options.TLS != nil && options.TLS.ServerName == "" && !options.TLS.Insecure {
-			return nil, fmt.Errorf("unix:%s: TLS over a unix socket needs a server name to expect in the certificate", address)
+			return nil, fmt.Errorf("%q: TLS over a unix socket needs a server name to expect in the certificate", text)
 		}
 		check.peers = append(check.peers, tcpPeer{network, address})
+		check.labels = append(check.labels, oneLineMax(text, maxLabel))
 	}
 	if options.TLS != nil {
 		var err error

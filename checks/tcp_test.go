@@ -373,7 +373,7 @@ func TestNewTCPErrors(t *testing.T) {
 		{TCPOptions{Addresses: []string{"unix:run/x"}}, `"unix:run/x": "run/x" is not the path of a unix socket: it begins with / (or with @ for an abstract one)`},
 		{TCPOptions{Addresses: []string{"unix:/" + strings.Repeat("x", 107)}},
 			`"unix:/` + strings.Repeat("x", 107) + `": the path of a unix socket has at most 107 bytes, this one has 108`},
-		{TCPOptions{Addresses: []string{"unix:/x"}, TLS: &TLSOptions{}}, "unix:/x: TLS over a unix socket needs a server name to expect in the certificate"},
+		{TCPOptions{Addresses: []string{"unix:/x"}, TLS: &TLSOptions{}}, `"unix:/x": TLS over a unix socket needs a server name to expect in the certificate`},
 		{TCPOptions{Addresses: []string{"a:1"}, TLS: &TLSOptions{CAFile: dir + "/none"}}, "CA file: open " + dir + "/none: no such file or directory"},
 		{TCPOptions{Addresses: []string{"a:1"}, TLS: &TLSOptions{CAFile: notPEM}}, "CA file " + notPEM + " holds no PEM certificate"},
 		{TCPOptions{Addresses: []string{"a:1"}, Expect: make([]byte, 65537)}, "the expected answer has 65537 bytes, at most 65536 are read"},
@@ -388,7 +388,7 @@ func TestNewTCPErrors(t *testing.T) {
 }
 
 func FuzzSplitAddress(f *testing.F) {
-	for _, seed := range []string{"127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", "unix:/run/x", "unix:@x", "db:80", ":", "[", "\xff:1"} {
+	for _, seed := range []string{"127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", "unix:/run/x", "unix:@x", "db:80", ":", "[", "\xff:1", "\n", "a:\n"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
