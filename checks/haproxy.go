@@ -151,8 +151,27 @@ func (h *HAProxy) run(ctx context.Context) Result {
 
 	sources := h.sources(ctx)
 	answer, backends := h.look(ctx, sources, h.patience(left))
-	listeners := h.listeners(sources, answer, <-kernel)
-	return compose(h.Name(), <-unit, answer.part, listeners, backends)
+	listeners := h.listeners(sources, answer, await(ctx, kernel, kernelListeners{err: errLate}))
+	return compose(h.Name(), await(ctx, unit, Result{Name: "unit", Status: Unknown, Reason: h.Unit + ": systemd: " + errLate.Error()}), answer.part, listeners, backends)
+}
+
+// errLate says that a part outstayed its context.
+var errLate = errors.New("no answer in time")
+
+// await returns what comes from ch, or late when ctx ends first. It is there so
+// that one part that hangs cannot take the others' verdict with it.
+func await[T any](ctx context.Context, ch <-chan T, late T) T {
+	select {
+	case value := <-ch:
+		return value
+	case <-ctx.Done():
+	}
+	select {
+	case value := <-ch: // both were ready
+		return value
+	default:
+		return late
+	}
 }
 
 // patience is how long one dialled server may take.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +25,8 @@ const (
 	// namedBackends and namedServers bound what a reason names.
 	namedBackends = 3
 	namedServers  = 3
+	// maxTemplate bounds the names made of one server-template line.
+	maxTemplate = 10_000
 )
 
 // errReloaded says that a new process answered the later questions.
@@ -210,9 +213,12 @@ func (r *backendReport) result() Result {
 	switch {
 	case len(r.missing) > 0:
 		result.Status = Fail
-	case total == 0:
+	case total == 0 && need <= 1:
 		result.Status = Pass
 		words = append(words, "no backend has servers to be judged")
+	case total == 0:
+		result.Status = Fail
+		words = append(words, fmt.Sprintf("no backend has servers to be judged, %s required", r.require))
 	case up >= need && down == 0 && unknown == 0:
 		result.Status = Pass
 	case up >= need:
@@ -469,7 +475,7 @@ func (h *HAProxy) dialUnsettled(ctx context.Context, a answer, backends []*backe
 	}
 	targets := slices.Concat(rounds...)
 	probe(ctx, targets, limit, patience, up)
-	h.excuseClientPorts(ctx, targets)
+	h.excuseUndialable(ctx, targets)
 }
 
 // learnAddresses fills in what a socket of level user does not show.
@@ -500,29 +506,45 @@ func (h *HAProxy) learnAddresses(ctx context.Context, a answer, backends []*back
 	}
 }
 
-// excuseClientPorts takes back the verdict over servers that haproxy.cfg gives
-// no port of their own ("server s1 10.0.0.1:+1000"): HAProxy connects to a port
-// that depends on the client's, and shows the offset as if it were the port.
-func (h *HAProxy) excuseClientPorts(ctx context.Context, targets []target) {
+// excuseUndialable takes back the verdict over servers that haproxy.cfg gives no
+// TCP port of their own: one with `server s1 10.0.0.1:+1000` is connected to a
+// port that depends on the client's, and the offset is shown as if it were the
+// port. It is read only when a dial failed, which a healthy node has none of.
+func (h *HAProxy) excuseUndialable(ctx context.Context, targets []target) {
 	failed := slices.ContainsFunc(targets, func(t target) bool { return t.server.use == unusable })
 	if !failed || h.Config == nil {
 		return
 	}
 	config, err := h.Config(ctx, haproxy.WantServers)
-	if err != nil {
+	if err != nil || config == nil {
 		return
 	}
-	mapped := map[[2]string]bool{}
+	undialable := map[[2]string]string{}
 	for _, proxy := range config.Proxies {
+		if !proxy.Kind.HasBackend() {
+			continue
+		}
 		for _, s := range proxy.Servers {
-			if s.Network == haproxy.NetworkTCP && s.Port == 0 && !s.Template {
-				mapped[[2]string{proxy.Name, s.Name}] = true
+			obstacle := "it has no port of its own"
+			switch {
+			case s.Network != haproxy.NetworkTCP:
+				obstacle = "it is not reached over TCP"
+			case s.Port != 0:
+				continue
+			}
+			if !s.Template {
+				undialable[[2]string{proxy.Name, s.Name}] = obstacle
+				continue
+			}
+			for n := s.First; n <= min(s.Last, s.First+maxTemplate); n++ {
+				undialable[[2]string{proxy.Name, s.Name + strconv.Itoa(n)}] = obstacle
 			}
 		}
 	}
 	for _, t := range targets {
-		if t.server.use == unusable && mapped[[2]string{t.backend.row.Proxy, t.server.row.Server}] {
-			t.server.use, t.server.words = unsettled, "has no port of its own"
+		obstacle, ok := undialable[[2]string{t.backend.row.Proxy, t.server.row.Server}]
+		if ok && t.server.use == unusable {
+			t.server.use, t.server.words = unsettled, "is not checked by HAProxy, "+obstacle
 		}
 	}
 }

@@ -407,6 +407,7 @@ listen stats
 		{"no such name", BackendPolicy{Include: []string{"app", "nobody"}}, Fail, "there is no backend named nobody in the running haproxy; 1 of 1 backends up"},
 		{"no such pattern", BackendPolicy{Include: []string{"x*"}}, Fail, "no backend matches x*"},
 		{"empty", BackendPolicy{Include: []string{"empty", "stats"}}, Pass, "no backend has servers to be judged"},
+		{"three of none", BackendPolicy{Include: []string{"empty"}, Require: three}, Fail, "no backend has servers to be judged, 3 required"},
 		{"minimum", BackendPolicy{Include: []string{"app"}, Minimum: []BackendMinimum{{"a*", RequireAll}, {"app", RequireAny}}}, Fail,
 			"backend app has 1 usable of 2 servers, 2 required (a2 DOWN: L4CON Connection refused); 0 of 1 backends up"},
 		{"minimum that is met", BackendPolicy{Include: []string{"app"}, Minimum: []BackendMinimum{{"app", half}}}, Pass, "1 of 1 backends up"},
@@ -506,9 +507,11 @@ listen app
     bind 127.0.0.1:%d
     server a1 127.0.0.1:+1
     server a2 127.0.0.1
+    server-template b 1-2 127.0.0.1:-1
 `, free[0]))
-	expect(t, runWithin(t, p.check(), 5*time.Second), Warn, "backend app is up by HAProxy's word alone (a1 has no port of its own, "+
-		"a2 is not checked by HAProxy, it has no port of its own); 0 of 1 backends up, 1 not known")
+	const none = " is not checked by HAProxy, it has no port of its own"
+	result := runWithin(t, p.check(), 5*time.Second)
+	expect(t, result, Warn, "backend app is up by HAProxy's word alone (a1"+none+", a2"+none+", b1"+none+" and 1 more); 0 of 1 backends up, 1 not known")
 }
 
 func TestHAProxyUnit(t *testing.T) {
@@ -523,6 +526,10 @@ listen app
 	hang := func(ctx context.Context, _ []string) ([]unitState, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
+	}
+	deaf := func(ctx context.Context, _ []string) ([]unitState, error) {
+		<-t.Context().Done()
+		return nil, nil
 	}
 	answer := func(states ...unitState) func(context.Context, []string) ([]unitState, error) {
 		return func(context.Context, []string) ([]unitState, error) { return states, nil }
@@ -541,6 +548,7 @@ listen app
 		{"not found", answer(unitState{"haproxy.service", "not-found", "inactive", "dead", "success"}), p.socket, Pass, "haproxy.service is not a unit of this node", nil},
 		{"no systemd", func(context.Context, []string) ([]unitState, error) { return nil, errors.New("no bus here") }, p.socket, Pass, "haproxy.service: systemd was not asked: no bus here", nil},
 		{"hanging D-Bus", hang, p.socket, Pass, "haproxy.service: systemd was not asked: context deadline exceeded", nil},
+		{"D-Bus that hangs whatever the context says", deaf, p.socket, Pass, "haproxy.service: systemd: no answer in time", nil},
 		{"failed, yet it serves", answer(unitState{"haproxy.service", "loaded", "failed", "failed", "signal"}), p.socket, Warn, "haproxy.service is failed, its last run ended by signal, yet " + lives, []string{"; 1 of 1 backends up"}},
 		{"restarting and gone", answer(unitState{"haproxy.service", "loaded", "activating", "auto-restart", "signal"}), dead, Fail, "haproxy.service is activating (auto-restart), its last run ended by signal", []string{"there is no socket of this name"}},
 	}

@@ -193,12 +193,18 @@ func (c *Client) Stat(ctx context.Context, queries ...StatQuery) (Snapshot, erro
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	pause := pacer{}
+	var stopping error
 	for broken := 0; ; {
 		snapshot, err := c.statOnce(ctx, lines)
 		switch {
 		case err == nil:
 			return snapshot, nil
+		case stopping != nil && errors.Is(err, ErrTimeout):
+			// The deadline fell into one of many attempts, all of which had
+			// been answered: this is not a process that hangs.
+			return Snapshot{}, stopping
 		case errors.Is(err, ErrStopping):
+			stopping = err
 		case errors.Is(err, ErrEmpty), errors.Is(err, ErrReset), errors.Is(err, ErrTruncated):
 			if broken++; broken > maxRetries {
 				return Snapshot{}, err
