@@ -149,6 +149,9 @@ func globElement(dirs []string, element string) ([]string, error) {
 		return nil, errors.New("the pattern is malformed")
 	}
 	for _, dir := range dirs {
+		if len(found) >= maxMatches {
+			break
+		}
 		names, err := readNames(dir)
 		if err != nil {
 			return found, fmt.Errorf("%s: %w", dir, reason(err))

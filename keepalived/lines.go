@@ -18,10 +18,12 @@ const (
 	maxDepth        = 32
 	maxBytes        = 64 << 20
 	// maxGenerated counts the lines made by ~SEQ, ~LST and definitions of
-	// several lines, maxExpansions the definitions put in for one line.
-	maxGenerated   = 100_000
-	maxExpansions  = 1000
-	maxDefinitions = 10_000
+	// several lines, maxExpansions the definitions put in for one line, and
+	// maxAllExpansions those put in for all.
+	maxGenerated     = 100_000
+	maxExpansions    = 1000
+	maxAllExpansions = 1_000_000
+	maxDefinitions   = 10_000
 	// maxDefinitionLines is how many lines one definition may have.
 	maxDefinitionLines = 10_000
 	maxProblems        = 1000
@@ -53,6 +55,7 @@ type lines struct {
 	sources     []source
 	definitions map[string]*definition
 	generated   int
+	expansions  int
 
 	// once is set while global_defs is read: keepalived's parent process does
 	// that, from the file. Everything else is read by the VRRP process, since
@@ -499,6 +502,12 @@ func (l *lines) replace(text string) (result string, changed bool) {
 			at++
 			continue
 		}
+		if l.expansions++; l.expansions >= maxAllExpansions {
+			if l.expansions == maxAllExpansions {
+				l.report("definitions are used more than %d times; from here on lines that use one are left out", maxAllExpansions)
+			}
+			return "", true
+		}
 		value := d.value
 		var following []string
 		switch {
@@ -510,8 +519,8 @@ func (l *lines) replace(text string) (result string, changed bool) {
 			value = ""
 		}
 		if len(text)-length-1+len(value) >= maxPhysicalLine+1 {
-			l.report("definitions make the line longer than %d bytes; keepalived leaves them as they are", maxPhysicalLine)
-			return text, false
+			l.report("definitions make the line longer than %d bytes, which keepalived does not read; the line is left out", maxPhysicalLine)
+			return "", true
 		}
 		if len(following) > 0 {
 			l.sources = append(l.sources, source{lines: following})
