@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -93,11 +94,15 @@ func configFromCommand(words []string, env map[string]string, dir string) (Confi
 		case 'f':
 			s.Paths = append(s.Paths, value)
 		case 'C':
+			if !filepath.IsAbs(value) {
+				value = filepath.Join(dir, value)
+			}
 			dir = value
 		case 'L':
 			s.Env["HAPROXY_LOCALPEER"] = value
 		}
 	}
+	s.Paths = slices.DeleteFunc(s.Paths, func(path string) bool { return path == "" })
 	if len(s.Paths) == 0 {
 		return ConfigSource{}, errors.New("HAProxy's command line names no configuration (-f)")
 	}

@@ -36,6 +36,8 @@ func TestConfigFromCommand(t *testing.T) {
 		{"unset variable", "haproxy|$NO|-f|/a", []string{"/a"}, ""},
 		{"operands", "haproxy|-f|/a|--|/b|-f", []string{"/a", "/b", "/-f"}, ""},
 		{"directory", "haproxy|-C|/etc/haproxy|-f|a.cfg|--|d/", []string{"/etc/haproxy/a.cfg", "/etc/haproxy/d"}, ""},
+		{"relative directory", "haproxy|-C|etc|-f|a.cfg", []string{"/etc/a.cfg"}, ""},
+		{"empty name", "haproxy|-f|${NO}|-f|/a", []string{"/a"}, ""},
 		{"relative", "haproxy|-f|a.cfg", []string{"/a.cfg"}, ""},
 		{"reloaded", "haproxy|-sf|812|813|-x|sockpair@4|-Ws|-f|/a|-p|/run/x", []string{"/a"}, ""},
 		{"values like options", "haproxy|-p|-f|-f|/a", []string{"/a"}, ""},
@@ -52,6 +54,7 @@ func TestConfigFromCommand(t *testing.T) {
 	for words, want := range map[string]string{
 		"haproxy":        "HAProxy's command line names no configuration (-f)",
 		"":               "HAProxy's command line names no configuration (-f)",
+		"haproxy|-f|":    "HAProxy's command line names no configuration (-f)",
 		"haproxy|-f":     "HAProxy's command line ends after -f",
 		"haproxy|-c|/a|": "HAProxy's command line names no configuration (-f)",
 	} {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -646,6 +647,33 @@ func TestLoadConfigErrors(t *testing.T) {
 			t.Errorf("within a file: got %v, want %v", err, why)
 		}
 	})
+}
+
+func TestLoadConfigNotPermitted(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.cfg")
+	if err := os.WriteFile(file, []byte("global\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(file, 0); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 { // root may read everything: let this thread look at files as nobody does
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err := syscall.Setfsuid(65534); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := syscall.Setfsuid(0); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	_, err := LoadConfig(context.Background(), []string{file}, ConfigOptions{})
+	const want = ": permission denied (the account that runs this needs to read the file and to search its directories)"
+	if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), file) || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("got %v; want %s%s", err, file, want)
+	}
 }
 
 // HAProxy's rules for -f DIRECTORY.
