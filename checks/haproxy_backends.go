@@ -162,6 +162,9 @@ type backendReport struct {
 	// early is set when the look ended because enough backends are up, so that
 	// the others are not known for want of looking.
 	early bool
+	// undialable says of servers, by backend and name, why a dial tells nothing
+	// about them. It is nil until it is needed.
+	undialable map[[2]string]string
 }
 
 // unseen reports whether b is up by HAProxy's word and was not looked at, or
@@ -293,8 +296,16 @@ func (h *HAProxy) backends(ctx context.Context, a answer, patience time.Duration
 		}
 		report = h.collect(snapshot.Rows)
 	}
+	deadline, _ := ctx.Deadline()
 	for _, batch := range report.batches() {
-		if err := h.lookAt(ctx, a, batch, patience, report); err != nil {
+		left := time.Until(deadline)
+		err := h.lookAt(ctx, a, batch, patience, report)
+		if errors.Is(err, haproxy.ErrTimeout) && patience > 0 && left < patience {
+			// The dials took the time that this question lacked: HAProxy is not
+			// to blame, and what was not looked at stays not known.
+			break
+		}
+		if err != nil {
 			return nil, err
 		}
 		if batch.last && report.met() {
@@ -435,7 +446,7 @@ func (h *HAProxy) lookAt(ctx context.Context, a answer, batch batch, patience ti
 	}
 	up, _, _, _ := report.tally()
 	need := report.require.Of(len(report.backends))
-	h.dialUnsettled(ctx, a, batch.backends, patience, func() bool {
+	h.dialUnsettled(ctx, a, batch.backends, patience, report, func() bool {
 		up++
 		return batch.last && up >= need
 	})
@@ -444,7 +455,7 @@ func (h *HAProxy) lookAt(ctx context.Context, a answer, batch batch, patience ti
 
 // dialUnsettled dials the servers that decide their backend and of which
 // HAProxy knows nothing, one of each backend before the second of any.
-func (h *HAProxy) dialUnsettled(ctx context.Context, a answer, backends []*backend, patience time.Duration, up func() (enough bool)) {
+func (h *HAProxy) dialUnsettled(ctx context.Context, a answer, backends []*backend, patience time.Duration, report *backendReport, up func() (enough bool)) {
 	h.learnAddresses(ctx, a, backends)
 	var rounds [][]target
 	for _, b := range backends {
@@ -475,7 +486,7 @@ func (h *HAProxy) dialUnsettled(ctx context.Context, a answer, backends []*backe
 	}
 	targets := slices.Concat(rounds...)
 	probe(ctx, targets, limit, patience, up)
-	h.excuseUndialable(ctx, targets)
+	h.excuseUndialable(ctx, targets, report)
 }
 
 // learnAddresses fills in what a socket of level user does not show.
@@ -510,16 +521,33 @@ func (h *HAProxy) learnAddresses(ctx context.Context, a answer, backends []*back
 // TCP port of their own: one with `server s1 10.0.0.1:+1000` is connected to a
 // port that depends on the client's, and the offset is shown as if it were the
 // port. It is read only when a dial failed, which a healthy node has none of.
-func (h *HAProxy) excuseUndialable(ctx context.Context, targets []target) {
+func (h *HAProxy) excuseUndialable(ctx context.Context, targets []target, report *backendReport) {
 	failed := slices.ContainsFunc(targets, func(t target) bool { return t.server.use == unusable })
-	if !failed || h.Config == nil {
+	if !failed {
 		return
+	}
+	if report.undialable == nil {
+		report.undialable = h.undialable(ctx)
+	}
+	for _, t := range targets {
+		obstacle, ok := report.undialable[[2]string{t.backend.row.Proxy, t.server.row.Server}]
+		if ok && t.server.use == unusable {
+			t.server.use, t.server.words = unsettled, "is not checked by HAProxy, "+obstacle
+		}
+	}
+}
+
+// undialable finds the servers without a TCP port of their own in haproxy.cfg,
+// if there is one.
+func (h *HAProxy) undialable(ctx context.Context) map[[2]string]string {
+	found := map[[2]string]string{}
+	if h.Config == nil {
+		return found
 	}
 	config, err := h.Config(ctx, haproxy.WantServers)
 	if err != nil || config == nil {
-		return
+		return found
 	}
-	undialable := map[[2]string]string{}
 	for _, proxy := range config.Proxies {
 		if !proxy.Kind.HasBackend() {
 			continue
@@ -533,20 +561,15 @@ func (h *HAProxy) excuseUndialable(ctx context.Context, targets []target) {
 				continue
 			}
 			if !s.Template {
-				undialable[[2]string{proxy.Name, s.Name}] = obstacle
+				found[[2]string{proxy.Name, s.Name}] = obstacle
 				continue
 			}
 			for n := s.First; n <= min(s.Last, s.First+maxTemplate); n++ {
-				undialable[[2]string{proxy.Name, s.Name + strconv.Itoa(n)}] = obstacle
+				found[[2]string{proxy.Name, s.Name + strconv.Itoa(n)}] = obstacle
 			}
 		}
 	}
-	for _, t := range targets {
-		obstacle, ok := undialable[[2]string{t.backend.row.Proxy, t.server.row.Server}]
-		if ok && t.server.use == unusable {
-			t.server.use, t.server.words = unsettled, "is not checked by HAProxy, "+obstacle
-		}
-	}
+	return found
 }
 
 // Backends returns one result for each backend to be judged, worst first, by

@@ -159,3 +159,23 @@ func TestHAProxyWithManyBackends(t *testing.T) {
 	run("90%", Warn, maint+"; and 2 more; 45 of 50 backends up, 90% required")
 	run("46", Fail, maint+"; and 2 more; 45 of 50 backends up, 46 required")
 }
+
+// Dead servers that use up all the time are not HAProxy's fault, and what comes
+// after them may well be alive.
+func TestHAProxyManyServersThatDoNotAnswer(t *testing.T) {
+	deaf, free := deafPort(t), ports(t, 1)
+	var config strings.Builder
+	config.WriteString(haproxyGlobal)
+	fmt.Fprintf(&config, "frontend web\n    bind 127.0.0.1:%d\n", free[0])
+	for i := range 64 {
+		fmt.Fprintf(&config, "backend b%02d\n    server s 127.0.0.1:%d\n", i, deaf)
+	}
+	p := startHAProxy(t, config.String())
+	h := p.check()
+	h.ProbeLimit = 1
+	result := runWithin(t, h, time.Second)
+	if result.Status != Warn || result.Parts[1].Status != Pass || result.Parts[3].Status != Unknown ||
+		!strings.Contains(result.Reason, "0 of 64 backends up") {
+		t.Errorf("%s: %s\nparts: %.2000v", result.Status, result.Reason, result.Parts)
+	}
+}

@@ -149,7 +149,7 @@ func runWithin(t testing.TB, h *HAProxy, timeout time.Duration) Result {
 	defer cancel()
 	start := time.Now()
 	result := h.Run(ctx)
-	if took := time.Since(start); took > timeout+500*time.Millisecond {
+	if took := time.Since(start); took > timeout+3*time.Second { // a busy machine is late, a hang is later
 		t.Errorf("the check took %v with a deadline of %v", took, timeout)
 	}
 	return result

@@ -142,7 +142,7 @@ func TestClientFaultsOfASocket(t *testing.T) {
 		if want := "admin socket " + addr.String() + ": " + text; !errors.Is(err, kind) || err.Error() != want {
 			t.Errorf("%s:\ngot  %v\nwant %s", name, err, want)
 		}
-		if took := time.Since(start); took > timeout+500*time.Millisecond {
+		if took := time.Since(start); took > timeout+3*time.Second { // a busy machine is late, a hang is later
 			t.Errorf("%s: took %v with a deadline of %v", name, took, timeout)
 		}
 	}
