@@ -48,7 +48,7 @@ func TestRealKeepalived(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(dir, name)
 			real := askKeepalived(t, file, "node")
-			config, err := Load(file, Options{ConfigID: "node", Version: "2.2.7"})
+			config, err := Load(file, Options{ConfigID: "node", Version: realVersion(t)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,6 +61,18 @@ func TestRealKeepalived(t *testing.T) {
 			}
 		})
 	}
+}
+
+// realVersion asks the installed keepalived for its version.
+func realVersion(t *testing.T) string {
+	t.Helper()
+	output, _ := exec.Command("keepalived", "--version").CombinedOutput()
+	_, after, _ := strings.Cut(string(output), "Keepalived v")
+	version, _, found := strings.Cut(after, " ")
+	if !found {
+		t.Fatalf("keepalived --version says %q", output)
+	}
+	return version
 }
 
 // facts gives a Config in the form of understood.
