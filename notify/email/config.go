@@ -90,23 +90,26 @@ type Config struct {
 }
 
 // Split returns one configuration for each recipient, named NAME/ADDRESS,
-// whose mails still show every recipient. The outcome is then kept for each
+// whose mails still show every recipient; a recipient named twice counts once. The outcome is then kept for each
 // recipient: one that the relay cannot take at the moment is tried again
 // without repeating the mail to those who have it already.
 func (c Config) Split() []Config {
 	if len(c.To) < 2 {
 		return []Config{c}
 	}
-	parts := make([]Config, len(c.To))
-	for i, to := range c.To {
-		parts[i] = c
-		parts[i].To = []string{to}
-		parts[i].shown = c.To
-		name := to
-		if address, err := mail.ParseAddress(to); err == nil {
-			name = address.Address
+	var parts []Config
+	seen := make(map[string]bool)
+	for _, to := range c.To {
+		part := c
+		part.To, part.shown = []string{to}, c.To
+		part.Name = c.Name + "/" + to
+		if parsed, err := mail.ParseAddress(to); err == nil {
+			part.Name = c.Name + "/" + parsed.Address
 		}
-		parts[i].Name = c.Name + "/" + name
+		if !seen[part.Name] {
+			seen[part.Name] = true
+			parts = append(parts, part)
+		}
 	}
 	return parts
 }

@@ -169,7 +169,7 @@ func readCAs(path string) (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(data) {
-		return nil, fmt.Errorf("%s: %w", path, errNoCertificate)
+		return nil, fmt.Errorf("%s: holds no PEM certificate", path)
 	}
 	return pool, nil
 }

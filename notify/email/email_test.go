@@ -570,7 +570,7 @@ func TestRejectedRecipients(t *testing.T) {
 func TestSplit(t *testing.T) {
 	r := (&relay{onRcpt: map[string]error{"b@example.com": reply(452, "mailbox full")}}).start(t)
 	cfg := config(r.port)
-	cfg.To = []string{"A <a@example.com>", "b@example.com"}
+	cfg.To = []string{"A <a@example.com>", "b@example.com", "a@example.com"}
 	parts := cfg.Split()
 	if len(parts) != 2 || parts[0].Name != "mail/a@example.com" || parts[1].Name != "mail/b@example.com" {
 		t.Fatalf("parts are %+v", parts)
@@ -583,7 +583,7 @@ func TestSplit(t *testing.T) {
 	}
 	got := r.only(t)
 	letter, _, _ := parse(t, got.data)
-	if strings.Join(got.to, " ") != "a@example.com" || letter.Header.Get("To") != `"A" <a@example.com>, <b@example.com>` {
+	if strings.Join(got.to, " ") != "a@example.com" || letter.Header.Get("To") != `"A" <a@example.com>, <b@example.com>, <a@example.com>` {
 		t.Errorf("delivered to %q, shown as %q", got.to, letter.Header.Get("To"))
 	}
 	one := config(1)

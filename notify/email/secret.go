@@ -1,7 +1,6 @@
 package email
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -95,6 +94,3 @@ func (n *Notifier) Warnings() []string {
 	}
 	return warnings
 }
-
-// errNoCertificate is a CA file without any certificate in it.
-var errNoCertificate = errors.New("holds no PEM certificate")

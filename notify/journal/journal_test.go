@@ -408,7 +408,7 @@ func FuzzEncode(f *testing.F) {
 		if len(fields) != 4 || fields["PRIORITY"] != "5" || fields["SYSLOG_IDENTIFIER"] != Identifier {
 			t.Errorf("fields are %q", fields)
 		}
-		if utf8.ValidString(message+value) && (fields["MESSAGE"] != message || fields[name] != value) {
+		if utf8.ValidString(message) && utf8.ValidString(value) && (fields["MESSAGE"] != message || fields[name] != value) {
 			t.Errorf("fields are %q, want %q and %q", fields, message, value)
 		}
 	})

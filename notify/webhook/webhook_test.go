@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -345,6 +346,28 @@ func TestTLS(t *testing.T) {
 	err = must(t, Config{Name: "hook", URL: old.URL, InsecureSkipVerify: true}).Notify(t.Context(), notifytest.Event())
 	if err == nil || !strings.Contains(err.Error(), "protocol version") {
 		t.Errorf("TLS 1.1: %v, want a refusal", err)
+	}
+}
+
+// TestProxyFromEnvironment runs itself as a process of its own, as the
+// environment is read once for a process. The receiver's name does not
+// resolve: only the proxy can know it.
+func TestProxyFromEnvironment(t *testing.T) {
+	const child = "HACHECK_TEST_PROXY_CHILD"
+	if os.Getenv(child) != "" {
+		if err := must(t, Config{Name: "hook", URL: "http://hooks.invalid/path"}).Notify(t.Context(), notifytest.Event()); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	proxy := record(t)
+	command := exec.Command(os.Args[0], "-test.run=^TestProxyFromEnvironment$")
+	command.Env = append(os.Environ(), child+"=1", "HTTP_PROXY="+proxy.URL, "http_proxy="+proxy.URL, "NO_PROXY=", "no_proxy=")
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if proxy.uri != "POST http://hooks.invalid/path" {
+		t.Errorf("the proxy got %q", proxy.uri)
 	}
 }
 
