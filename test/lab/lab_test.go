@@ -308,14 +308,47 @@ func (l *lab) home(ctx context.Context, c *configuration) error {
 		if err != nil {
 			return err
 		}
+		mark := time.Now()
 		if err := l.b.script(ctx, "systemctl start keepalived"); err != nil {
+			return err
+		}
+		err = waitFor(ctx, 30*time.Second, "the mail that keepalived is BACKUP again on node b", func() bool {
+			return slices.ContainsFunc(l.receivers.mailsSince(mark), func(mail letter) bool {
+				return strings.HasPrefix(mail.subject, "["+string(notify.Backup)+"]") && mail.peer == l.b.address
+			})
+		})
+		if err != nil {
 			return err
 		}
 	}
 	if err := waitFor(ctx, c.detection()+c.failover()+10*time.Second, "all VIPs on node a", atHome); err != nil {
 		return err
 	}
-	return l.quiet(ctx)
+	if err := l.quiet(ctx); err != nil {
+		return err
+	}
+	// A hook that keepalived's stop killed leaves its event to the next one,
+	// which must not be a scenario's.
+	return l.deliver(ctx, c)
+}
+
+// deliver runs "hacheck deliver" on both nodes until nothing waits.
+func (l *lab) deliver(ctx context.Context, c *configuration) error {
+	for _, n := range l.nodes() {
+		var last result
+		err := waitFor(ctx, time.Minute, "\"hacheck deliver\" to empty the spool of node "+n.name, func() bool {
+			waiting, _ := filepath.Glob(filepath.Join(n.root, queueDir, "*.json"))
+			if len(waiting) == 0 {
+				return true
+			}
+			last = n.run(ctx, c.asUser("/usr/bin/hacheck", "deliver")...)
+			return false
+		})
+		if err != nil {
+			return fmt.Errorf("%w; its last answer, exit code %d: %s", err, last.code, last.text())
+		}
+	}
+	return nil
 }
 
 // quiet waits until no hook runs on either node.

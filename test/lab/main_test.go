@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,6 +42,12 @@ func supervise() int {
 	if err := child.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, "lab:", err)
 		return 1
+	}
+	if group := runCgroup(); group != "" {
+		_ = os.Mkdir(group, 0o755)
+		preferCgroup(group)
+		_ = os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(child.Process.Pid)), 0o644)
+		defer func() { _ = os.Remove(group) }()
 	}
 	go func() {
 		for received := range signals {
