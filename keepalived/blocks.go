@@ -23,8 +23,7 @@ func (r *reader) startGroup(words []string) {
 		}
 	}
 	if !ok {
-		r.skipBlock()
-		r.block(groupBlock, true)
+		r.dropBlock()
 		return
 	}
 	r.groups[name] = len(r.config.Groups)
@@ -83,8 +82,7 @@ func (r *reader) groupKeyword(words []string, text string) bool {
 func (r *reader) startScript(words []string) {
 	if len(words) < 2 {
 		r.unnamed(words)
-		r.skipBlock()
-		r.block(scriptBlock, true)
+		r.dropBlock()
 		return
 	}
 	name := strings.Clone(words[1])
@@ -184,8 +182,7 @@ func (r *reader) weight(into *int, reverse *bool, words []string, most int64) {
 func (r *reader) startTrackFile(words []string) {
 	if len(words) < 2 {
 		r.unnamed(words)
-		r.skipBlock()
-		r.block(trackFileBlock, true)
+		r.dropBlock()
 		return
 	}
 	name := strings.Clone(words[1])

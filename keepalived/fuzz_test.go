@@ -26,6 +26,7 @@ func FuzzConfig(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r := newReader(Options{ConfigID: "node"})
 		r.lines.noIncludes = true
+		r.lines.generated, r.lines.expansions = 1000, 5000 // keep the fuzzer fast
 		r.read("fuzz.conf", text)
 		config := r.config
 		if len(config.Problems) > maxProblems {

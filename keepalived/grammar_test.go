@@ -338,6 +338,22 @@ func TestSecondOfAName(t *testing.T) {
 		"keepalived.conf:14: vrrp_instance needs one name; keepalived skips the block")
 }
 
+// The lines of a block that is dropped must not reach the one before it.
+func TestDroppedBlockWithoutBrace(t *testing.T) {
+	config := load(t, instance("virtual_ipaddress { 10.0.0.1 }")+
+		"vrrp_instance\npriority 7\n}\nvrrp_instance VI\npriority 7\n}\nvrrp_script\nfall 9\n}\n"+
+		strings.Replace(instance("virtual_ipaddress { 10.0.0.3 }"), "VI", "V3", 1), Options{})
+	equal(t, "instances", len(config.Instances), 2)
+	equal(t, "priority", config.Instances[0].Priority, 100)
+	equal(t, "VIPs", vips(t, config, "V3"), "10.0.0.3/32@eth0")
+	wantProblems(t, config, "keepalived.conf:5: vrrp_instance needs one name",
+		"keepalived.conf:6: a { is missing", "keepalived.conf:7: unexpected }",
+		`keepalived.conf:8: vrrp_instance "VI" is defined already`,
+		"keepalived.conf:9: a { is missing", "keepalived.conf:10: unexpected }",
+		"keepalived.conf:11: vrrp_script has no name; keepalived stops here with a configuration error",
+		"keepalived.conf:12: a { is missing", "keepalived.conf:13: unexpected }")
+}
+
 func TestTracking(t *testing.T) {
 	config := load(t, `vrrp_script a { script "/bin/a"
  weight -20 }

@@ -25,8 +25,7 @@ func (r *reader) startInstance(words []string) {
 		}
 	}
 	if !ok {
-		r.skipBlock()
-		r.block(instanceBlock, true)
+		r.dropBlock()
 		return
 	}
 	r.instances[name] = len(r.config.Instances)

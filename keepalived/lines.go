@@ -54,8 +54,8 @@ type lines struct {
 	// sources are read before the files, innermost last.
 	sources     []source
 	definitions map[string]*definition
-	generated   int
-	expansions  int
+	// generated and expansions may still be made: the limits count down.
+	generated, expansions int
 
 	// once is set while global_defs is read: keepalived's parent process does
 	// that, from the file. Everything else is read by the VRRP process, since
@@ -164,11 +164,12 @@ func (l *lines) raw() (string, bool) {
 // generate returns the next line of the innermost sequence or definition.
 func (l *lines) generate() (string, bool) {
 	for len(l.sources) > 0 {
-		if l.generated++; l.generated > maxGenerated {
+		if l.generated == 0 {
 			l.report("~SEQ, ~LST and definitions make more than %d lines; the rest is left out", maxGenerated)
 			l.sources = nil
 			return "", false
 		}
+		l.generated--
 		top := &l.sources[len(l.sources)-1]
 		if top.seq != nil {
 			seq := top.seq
@@ -502,12 +503,11 @@ func (l *lines) replace(text string) (result string, changed bool) {
 			at++
 			continue
 		}
-		if l.expansions++; l.expansions >= maxAllExpansions {
-			if l.expansions == maxAllExpansions {
-				l.report("definitions are used more than %d times; from here on lines that use one are left out", maxAllExpansions)
-			}
+		if l.expansions == 0 {
+			l.report("definitions are used more than %d times; the line is left out", maxAllExpansions)
 			return "", true
 		}
+		l.expansions--
 		value := d.value
 		var following []string
 		switch {

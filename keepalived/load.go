@@ -90,7 +90,10 @@ func newReader(opts Options) *reader {
 			id, _, _ = strings.Cut(host, ".")
 		}
 	}
-	r.lines = &lines{opts: opts, configID: id, problem: r.problem}
+	r.lines = &lines{
+		opts: opts, configID: id, problem: r.problem,
+		generated: maxGenerated, expansions: maxAllExpansions,
+	}
 	r.lines.setStandardDefinitions()
 	return r
 }

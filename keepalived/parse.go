@@ -44,6 +44,9 @@ const (
 	groupBlock
 	scriptBlock
 	trackFileBlock
+	// droppedBlock has no name or one that is taken; nothing of it is kept,
+	// even if it lacks its {.
+	droppedBlock
 )
 
 // block reads the lines of a block up to its }, or the whole of the file. It
@@ -178,6 +181,12 @@ func ignoreValue([]string) {}
 // skipBlock passes over the block that the next brace begins.
 func (r *reader) skipBlock() { r.skip = skipNext }
 
+// dropBlock passes over a block that was not kept.
+func (r *reader) dropBlock() {
+	r.skipBlock()
+	r.block(droppedBlock, true)
+}
+
 func (r *reader) pos() Pos { return r.lines.pos() }
 
 func (r *reader) report(format string, args ...any) {
@@ -239,6 +248,8 @@ func (r *reader) keyword(kind blockKind, words []string, text string) bool {
 		return r.scriptKeyword(words, text)
 	case trackFileBlock:
 		return r.trackFileKeyword(words)
+	case droppedBlock:
+		return true
 	}
 	return r.rootKeyword(words)
 }

@@ -183,6 +183,11 @@ exec keepalived --dont-fork --log-console --log-detail --vrrp --no-syslog --use-
 	within(t, ended, text, "keepalived to come up", func() bool {
 		return bytes.Contains(text(), []byte("Startup complete"))
 	})
+	// A hook of this keepalived would find the file by its parent.
+	found, opts, err := FindConfig(Search{Parent: command.Process.Pid})
+	if err != nil || found != file || opts.ConfigID != id {
+		t.Errorf("FindConfig = %s, %+v, %v, want %s and %s", found, opts, err, file, id)
+	}
 	if err := command.Process.Signal(syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}

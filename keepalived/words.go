@@ -152,7 +152,7 @@ func hexDigit(char byte) int {
 // definition that goes on, even behind a comment (so in 2.2.7).
 func uncomment(line string) (text string, unclosed bool) {
 	line = strings.TrimLeft(line, " \t")
-	if strings.IndexAny(line, `!#"\`) < 0 {
+	if !strings.ContainsAny(line, `!#"\`) {
 		return strings.TrimRight(line, " \t"), false
 	}
 	quoted, continued := false, false
