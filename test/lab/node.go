@@ -82,7 +82,7 @@ func (n *node) prepare() error {
 		// Whether systemd brings HAProxy back decides between a blink and a
 		// failover, so a scenario chooses; the lab's many starts are not a
 		// crash loop.
-		"/etc/systemd/system/haproxy.service.d/lab.conf":    "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=no\n",
+		"/etc/systemd/system/haproxy.service.d/lab.conf": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=no\n",
 		// Debian's unit sends SIGTERM to the whole control group, and with it
 		// to a stop hook that has just been forked: in 1 stop of 14 it died
 		// before it could begin. SIGTERM to keepalived alone leaves the hook
