@@ -359,11 +359,16 @@ func (h *HAProxy) look(ctx context.Context, s sources, patience time.Duration) (
 		Result{Name: "backends", Status: Unknown, Reason: "haproxy is reloaded again and again"}
 }
 
+// smallConfig is the size of a haproxy.cfg up to which the servers are asked
+// for together with the rest: a second question costs more than their rows.
+const smallConfig = 16 << 10
+
 // firstQueries asks for all frontends and backends, or for the named backends
 // alone: with thousands of proxies that is many times cheaper.
 func (h *HAProxy) firstQueries(s sources) []haproxy.StatQuery {
 	if !h.WantBackends.exact() {
-		return []haproxy.StatQuery{{Frontends: true, Backends: true}}
+		small := s.config != nil && s.config.Size <= smallConfig
+		return []haproxy.StatQuery{{Frontends: true, Backends: true, Servers: small}}
 	}
 	var queries []haproxy.StatQuery
 	for _, name := range h.WantBackends.Include {

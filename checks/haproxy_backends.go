@@ -386,7 +386,7 @@ func (r *backendReport) batches() []batch {
 	servers := 0
 	for _, b := range r.backends {
 		switch {
-		case b.looked:
+		case b.looked && b.decided():
 		case b.status() == Fail:
 			down = append(down, b)
 		default:

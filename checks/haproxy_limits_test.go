@@ -101,12 +101,18 @@ func TestHAProxyPeersThatStall(t *testing.T) {
 	}
 }
 
-// With more backends than are looked at one by one.
+// With more backends than are looked at one by one, whether their servers were
+// asked for together with them or afterwards.
 func TestHAProxyWithManyBackends(t *testing.T) {
+	t.Run("small file", func(t *testing.T) { testManyBackends(t, "") })
+	t.Run("large file", func(t *testing.T) { testManyBackends(t, "# "+strings.Repeat("x", smallConfig)+"\n") })
+}
+
+func testManyBackends(t *testing.T, comment string) {
 	free := ports(t, 3)
 	dead, later := free[0], free[1]
 	var config strings.Builder
-	config.WriteString(haproxyGlobal)
+	config.WriteString(haproxyGlobal + comment)
 	fmt.Fprintf(&config, "frontend web\n    bind 127.0.0.1:%d\n", free[2])
 	for i := range 50 {
 		port, option := dead, ""

@@ -1,7 +1,6 @@
 package haproxy
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -48,6 +47,8 @@ type ConfigOptions struct {
 type Config struct {
 	// Files are the files that were read, directories resolved.
 	Files []string
+	// Size is how many bytes these files have.
+	Size int64
 	// Sockets are the admin sockets, in the order in which they are declared.
 	Sockets []StatsSocket
 	// StatsTimeout is after how long without input HAProxy closes an admin
@@ -248,13 +249,10 @@ func LoadConfig(ctx context.Context, paths []string, opts ConfigOptions) (*Confi
 			if err := context.Cause(ctx); err != nil {
 				return nil, fmt.Errorf("reading HAProxy's configuration %s: %w", file, err)
 			}
-			data, err := readConfigFile(file)
-			if err != nil {
+			if err := l.openFile(ctx, file); err != nil {
 				failed(file, err)
-				continue
 			}
-			l.cfg.Files = append(l.cfg.Files, file)
-			if err := l.file(ctx, file, data); err != nil {
+			if err := context.Cause(ctx); err != nil {
 				return nil, fmt.Errorf("reading HAProxy's configuration %s: %w", file, err)
 			}
 		}
@@ -320,28 +318,26 @@ func configFiles(path string) ([]string, error) {
 	return files, nil
 }
 
-// readConfigFile reads a regular file. Opening anything else must not block,
-// which a FIFO without a writer would.
-func readConfigFile(path string) ([]byte, error) {
+// openFile reads a regular file, if it is one. Opening anything else must not
+// block, which a FIFO without a writer would.
+func (l *loader) openFile(ctx context.Context, path string) error {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		return nil, err
+		return err
 	case !info.Mode().IsRegular():
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
+		return &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
 	case info.Size() > maxFileSize:
-		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %d MiB", maxFileSize>>20)}
+		return &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %d MiB", maxFileSize>>20)}
 	}
-	buf := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
-	if _, err := buf.ReadFrom(io.LimitReader(f, maxFileSize)); err != nil {
-		return nil, err
-	}
-	return buf.Bytes(), nil
+	l.cfg.Size += info.Size()
+	l.cfg.Files = append(l.cfg.Files, path)
+	return l.file(ctx, path, io.LimitReader(f, maxFileSize))
 }
 
 // problem adds a finding. It is the only place that does, and keeps the bound.

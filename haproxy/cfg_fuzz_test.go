@@ -38,7 +38,7 @@ func FuzzLoadConfig(f *testing.F) {
 		opts := ConfigOptions{Env: mapEnv(map[string]string{"A": "a b"}), Only: Want(only & 7), Version: "2.6.12"}
 		within(t, 10*time.Second, "reading it", func() {
 			l := newLoader(opts)
-			if err := l.file(context.Background(), "h.cfg", []byte(text)); err != nil {
+			if err := l.file(context.Background(), "h.cfg", strings.NewReader(text)); err != nil {
 				t.Error(err)
 			}
 			check := func(pos Pos) {

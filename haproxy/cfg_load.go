@@ -1,9 +1,10 @@
 package haproxy
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -133,38 +134,61 @@ func newLoader(opts ConfigOptions) *loader {
 	return l
 }
 
-// file reads one file. The error is ctx's.
-func (l *loader) file(ctx context.Context, name string, data []byte) error {
+// readAhead is the size of the pieces in which files are read: reading a big
+// file as a whole costs more for its fresh memory than for its lines.
+const readAhead = 32 << 10
+
+// file reads the lines of one file. The error is r's or ctx's.
+func (l *loader) file(ctx context.Context, name string, r io.Reader) error {
 	l.split.file, l.split.section = name, ""
 	l.section, l.current, l.proxy = sectionNone, nil, nil
 	l.conditions.open = l.conditions.open[:0]
-	number := 0
-	for len(data) > 0 {
-		line := data
-		i := bytes.IndexByte(data, '\n')
-		if i >= 0 {
-			line, data = data[:i], data[i+1:]
-		} else {
-			data = nil
-		}
-		number++
+	buffered := bufio.NewReaderSize(r, readAhead)
+	for number := 1; ; number++ {
 		if number%4096 == 0 {
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
 		}
+		line, err := readLine(buffered)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if len(line) == 0 {
+			break
+		}
 		l.pos = Pos{File: name, Line: number}
+		whole := line[len(line)-1] == '\n'
+		if whole {
+			line = line[:len(line)-1]
+		}
 		if !l.line(line) {
 			return nil
 		}
-		if i < 0 {
+		if !whole {
 			l.problem("no line end after the last line: HAProxy 2.3 and later refuse the file")
+			break
 		}
 	}
 	for _, b := range l.conditions.open {
 		l.cfg.problem(Pos{name, b.line}, ".if without .endif: HAProxy refuses the file")
 	}
 	return nil
+}
+
+// readLine returns the next line with its end, as long as it may be. It is
+// overwritten by the next call.
+func readLine(r *bufio.Reader) ([]byte, error) {
+	line, err := r.ReadSlice('\n')
+	if err != bufio.ErrBufferFull {
+		return line, err
+	}
+	long := slices.Clone(line)
+	for err == bufio.ErrBufferFull {
+		line, err = r.ReadSlice('\n')
+		long = append(long, line...)
+	}
+	return long, err
 }
 
 func (l *loader) problem(format string, args ...any) { l.cfg.problem(l.pos, format, args...) }

@@ -96,7 +96,7 @@ func TestEveryOptionAtEveryPosition(t *testing.T) {
 			text, n := lines(tt.words, tt.formats...)
 			within(t, time.Minute, fmt.Sprintf("%d lines", n), func() {
 				l := newLoader(ConfigOptions{})
-				if err := l.file(context.Background(), "h.cfg", []byte(tt.header+"\n"+text.String())); err != nil {
+				if err := l.file(context.Background(), "h.cfg", strings.NewReader(tt.header+"\n"+text.String())); err != nil {
 					t.Error(err)
 				}
 			})

@@ -21,7 +21,7 @@ import (
 func load(t testing.TB, text string, opts ConfigOptions) *Config {
 	t.Helper()
 	l := newLoader(opts)
-	if err := l.file(context.Background(), "h.cfg", []byte(text)); err != nil {
+	if err := l.file(context.Background(), "h.cfg", strings.NewReader(text)); err != nil {
 		t.Fatal(err)
 	}
 	return l.cfg
@@ -113,6 +113,7 @@ func TestLoadConfigFieldWeb(t *testing.T) {
 	cfg := loadFile(t, 0, file)
 	want := &Config{
 		Files:        []string{file},
+		Size:         682,
 		Sockets:      []StatsSocket{{Address: "/var/run/haproxy.sock", Mode: "660", Level: "admin", Pos: Pos{file, 5}}},
 		StatsTimeout: 10 * time.Second,
 		Proxies: []Proxy{
@@ -643,7 +644,7 @@ func TestLoadConfigErrors(t *testing.T) {
 			t.Errorf("got %v, want %v", err, why)
 		}
 		l := newLoader(ConfigOptions{})
-		if err := l.file(ctx, "h.cfg", []byte(strings.Repeat("\n", 5000))); !errors.Is(err, why) {
+		if err := l.file(ctx, "h.cfg", strings.NewReader(strings.Repeat("\n", 5000))); !errors.Is(err, why) {
 			t.Errorf("within a file: got %v, want %v", err, why)
 		}
 	})
