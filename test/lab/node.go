@@ -25,17 +25,16 @@ const runDir = "/run/hacheck-lab"
 
 // node is one booted Debian system.
 type node struct {
-	name     string // "a" or "b"; the host name is lab-a or lab-b
-	address  string // on host0, 192.0.2.0/24
-	side     string // on net2, 203.0.113.0/24
-	root     string // its root as this machine sees it
-	cgroups  []string
-	leader   int // its PID 1, as this machine numbers it
-	nspawn   *exec.Cmd
-	exited   chan struct{}
-	ns       netns.NsHandle
-	vips     *addressLog
-	shutdown bool
+	name    string // "a" or "b"; the host name is lab-a or lab-b
+	address string // on host0, 192.0.2.0/24
+	side    string // on net2, 203.0.113.0/24
+	root    string // its root as this machine sees it
+	cgroups []string
+	leader  int // its PID 1, as this machine numbers it
+	nspawn  *exec.Cmd
+	exited  chan struct{}
+	ns      netns.NsHandle
+	vips    *addressLog
 }
 
 func (n *node) host() string { return "lab-" + n.name }
