@@ -20,8 +20,9 @@ import (
 // `server` lines a caller that wants sockets and binds pays for the reading.
 type Want uint
 
-// The parts of a configuration. Proxies are listed, without the rest, whenever
-// their binds or servers are wanted.
+// The parts of a configuration. Proxies that have binds, or servers, are listed
+// whenever these are wanted, without what is not: a frontend is not listed for
+// its servers, nor a backend for its binds.
 const (
 	WantSockets Want = 1 << iota // Config.Sockets and Config.StatsTimeout
 	WantBinds                    // Proxy.Binds

@@ -296,7 +296,18 @@ func (l *loader) reportMissing() {
 
 // enters reports whether anything in a section of this kind is wanted.
 func (l *loader) enters(kind section) bool {
-	return kind == sectionGlobal || kind != sectionOther && l.want&(WantBinds|WantServers) != 0
+	switch kind {
+	case sectionGlobal:
+		return true
+	case sectionFrontend:
+		return l.want&WantBinds != 0
+	case sectionBackend:
+		return l.want&WantServers != 0
+	case sectionOther:
+		return false
+	default: // defaults, listen
+		return l.want&(WantBinds|WantServers) != 0
+	}
 }
 
 // open begins a section.

@@ -275,7 +275,7 @@ func TestLoadConfigOnly(t *testing.T) {
 				if only&WantServers == 0 {
 					p.Servers = nil
 				}
-				if only != WantSockets {
+				if only&WantBinds != 0 && p.Kind.HasFrontend() || only&WantServers != 0 && p.Kind.HasBackend() {
 					want.Proxies = append(want.Proxies, p)
 				}
 			}
