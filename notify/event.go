@@ -56,7 +56,8 @@ type Event struct {
 	// nil if it passed none.
 	Priority *int `json:"priority,omitempty"`
 
-	// Known is whether keepalived.conf has an instance or group of this name.
+	// Known is whether keepalived.conf was read and has an instance or group of
+	// this name.
 	Known bool `json:"known"`
 	// Interface and VirtualRouterID are the instance's; empty and 0 for a
 	// group or if not known.
@@ -72,9 +73,22 @@ type Event struct {
 	// HAProxy sums up its backends; nil if nothing could be found out.
 	HAProxy *HAProxy `json:"haproxy,omitempty"`
 
+	// Unread names the sources that could not be read, so that what they would
+	// have told is not known: that it is absent here means nothing.
+	Unread []Source `json:"unread,omitempty"`
 	// Notes say, one sentence each, what could not be found out and why.
 	Notes []string `json:"notes,omitempty"`
 }
+
+// Source is where a part of an event comes from.
+type Source string
+
+// The sources whose silence could be mistaken for an answer: an instance that
+// keepalived.conf does not have, a verdict that was never kept.
+const (
+	SourceConfiguration Source = "keepalived.conf"
+	SourceVerdict       Source = "verdict"
+)
 
 // Presence is whether an address is configured on an interface of this node,
 // as netlink sees it.

@@ -146,7 +146,7 @@ type phrases struct {
 	vipGone      string
 	vipNotKnown  string
 	vipNone      string
-	vipUnknown   string
+	notKnown     string
 
 	checkNone    string
 	reasonNone   string

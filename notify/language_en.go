@@ -111,7 +111,7 @@ func english() phrases {
 		vipGone:      "not here, as it should be",
 		vipNotKnown:  "could not be looked up",
 		vipNone:      "None: keepalived.conf gives it no virtual address.",
-		vipUnknown:   "Not known.",
+		notKnown:     "Not known.",
 
 		checkNone:    "No verdict of a check is kept on this node: no check has run here, or it could not write its verdict.",
 		reasonNone:   "none given",

@@ -120,7 +120,7 @@ func simplifiedChinese() phrases {
 		vipGone:      "不在本节点，符合预期",
 		vipNotKnown:  "未能查询",
 		vipNone:      "无：keepalived.conf 没有为其配置虚拟 IP。",
-		vipUnknown:   "未知。",
+		notKnown:     "未知。",
 
 		checkNone:    "本节点没有保存的检查结论：检查从未在此运行，或无法写入结论。",
 		reasonNone:   "未给出",

@@ -120,7 +120,7 @@ func traditionalChinese() phrases {
 		vipGone:      "不在本節點，符合預期",
 		vipNotKnown:  "無法查詢",
 		vipNone:      "無：keepalived.conf 沒有為它設定虛擬 IP。",
-		vipUnknown:   "不明。",
+		notKnown:     "不明。",
 
 		checkNone:    "本節點沒有保存的檢查結論：檢查從未在此執行，或無法寫入結論。",
 		reasonNone:   "未提供",

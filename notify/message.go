@@ -275,6 +275,9 @@ func (event Event) fresh() bool {
 	return event.Time.Sub(event.Verdict.Time).Abs() < staleAfter
 }
 
+// unread reports whether a source could not be read.
+func (event Event) unread(source Source) bool { return slices.Contains(event.Unread, source) }
+
 // failing reports whether a fresh verdict says that this node cannot serve.
 func (event Event) failing() bool { return event.fresh() && event.Verdict.Status == "fail" }
 

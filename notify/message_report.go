@@ -173,7 +173,7 @@ func (r *report) explain(event Event, p *phrases) {
 	if missing := event.vipsThatAre(Absent); len(missing) > 0 && event.holds(yes) {
 		r.alerts = append(r.alerts, alert{fmt.Sprintf(p.alertMissing, p.join(missing, maxAlerted)), false})
 	}
-	if !event.Known {
+	if !event.Known && !event.unread(SourceConfiguration) {
 		format := p.alertInstance
 		if event.Kind == Group {
 			format = p.alertGroup
@@ -267,7 +267,7 @@ func (event Event) vipRows(p *phrases) []row {
 		if event.Known {
 			return []row{{text: p.vipNone}}
 		}
-		return []row{{text: p.vipUnknown}}
+		return []row{{text: p.notKnown}}
 	}
 	vips := event.VIPs
 	if len(vips) > maxVIPs {
@@ -329,6 +329,9 @@ func (event Event) vipRow(vip VIP, p *phrases) row {
 // checkRows tell the last verdict, and how old it was.
 func (event Event) checkRows(p *phrases) []row {
 	verdict := event.Verdict
+	if verdict == nil && event.unread(SourceVerdict) {
+		return []row{{text: p.notKnown}}
+	}
 	if verdict == nil {
 		return []row{{text: p.checkNone}}
 	}
@@ -448,7 +451,7 @@ func (event Event) commands(p *phrases) []command {
 			commands = append(commands, command{"ip -br addr", p.nextPeerAddresses})
 		}
 	}
-	if !event.Known {
+	if !event.Known && !event.unread(SourceConfiguration) {
 		commands = append(commands, command{"grep -rnE 'vrrp_(instance|sync_group)' /etc/keepalived/", p.nextConfiguration})
 	}
 	return commands

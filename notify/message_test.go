@@ -315,6 +315,8 @@ func TestRenderSays(t *testing.T) {
 		{"a verdict 60 s old", at(example(Fault), time.Minute), []string{"STALE: 1 min before the change", "keepalived does not say why"}, []string{"check haproxy fails"}},
 		{"a verdict from later", at(example(Fault), -2*time.Second), []string{"2 s after the change"}, nil},
 		{"no verdict", cases()["fault-no-verdict"], []string{"No verdict of a check is kept", "permission denied"}, nil},
+		{"sources that were not read", Event{State: Backup, Name: "VI_1", Unread: []Source{SourceConfiguration, SourceVerdict}},
+			[]string{"Last check of this node\n  - Not known."}, []string{"was found in keepalived.conf", "No verdict of a check is kept", "grep -rnE"}},
 		{"a group has no priority", cases()["group-master"], []string{"Members     VI_1, VI_2", "of VI_2"}, []string{"priority 100"}},
 		{"an address that stayed", cases()["backup-vip-present"], []string{"!! 192.0.2.100 still on this node", "! STILL HERE, on eth0"}, nil},
 		{"the one of many that stayed is first", cases()["many-of-everything"],

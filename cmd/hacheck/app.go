@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
 	"strings"
 	"time"
 
@@ -18,6 +21,9 @@ type app struct {
 	stdout, stderr io.Writer
 	// started is when the process began to run: deadlines count from here.
 	started time.Time
+
+	// signals gets the endSignals that arrive; nil leaves them to the system.
+	signals chan os.Signal
 
 	// args is the command line without the program's name.
 	args   []string
@@ -120,6 +126,7 @@ In keepalived.conf:
 
 // prepare checks the global flags and reads the configuration.
 func (a *app) prepare(command *cobra.Command) error {
+	a.attendSignals(command)
 	if err := a.openLog(); err != nil {
 		return err
 	}
@@ -143,6 +150,38 @@ func (a *app) prepare(command *cobra.Command) error {
 		a.log.Error(err.Error())
 	}
 	return nil
+}
+
+// attendSignals gives the signals back to the system, which ends the process
+// at once, for all commands but those that have an event to bring to safety. A
+// check that outlived SIGTERM would count as a success of keepalived's script.
+func (a *app) attendSignals(command *cobra.Command) {
+	switch command.Name() {
+	case "notify", "deliver":
+		return
+	}
+	signal.Reset(endSignals...)
+	select {
+	case got := <-a.signals:
+		if process, err := os.FindProcess(os.Getpid()); err == nil {
+			process.Signal(got)
+		}
+	default:
+	}
+}
+
+// untilSignal gives a context that ends with the first signal that arrives or
+// has arrived.
+func (a *app) untilSignal() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	go func() {
+		select {
+		case got := <-a.signals:
+			cancel(fmt.Errorf("ended by signal %q", got))
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
 }
 
 // toleratesBadConfig reports whether a command does its work even when the

@@ -17,10 +17,12 @@ import (
 // gatherBudget bounds what is looked up before the event is written. keepalived
 // kills a stop hook after one second; what is not known by then is left out
 // and said so.
-const gatherBudget = 40 * time.Millisecond
+// It takes a few milliseconds; the rest is for a machine that is overloaded,
+// as machines are when they fail over.
+const gatherBudget = 400 * time.Millisecond
 
-// socketBudget is HAProxy's share of it: a frozen HAProxy must not keep the
-// rest from being said.
+// socketBudget is HAProxy's share of it, so that a frozen HAProxy does not cost
+// the hook its time at every transition.
 const socketBudget = 25 * time.Millisecond
 
 // freshVerdict is the age up to which a verdict's word about a backend counts.
@@ -46,7 +48,7 @@ func (a *app) gather(call keepalived.Event) notify.Event {
 	}
 	event.Host = host
 
-	ctx, cancel := context.WithDeadline(context.Background(), a.started.Add(gatherBudget))
+	ctx, cancel := context.WithTimeout(context.Background(), gatherBudget)
 	defer cancel()
 	// Each look-up answers into its own channel, so that one that hangs, on a
 	// dead NFS mount or a frozen HAProxy, costs its own facts only.
@@ -113,6 +115,7 @@ func (a *app) addConfiguration(ctx context.Context, event *notify.Event, conf *l
 		if event.Kind == "" {
 			event.Kind = notify.Instance
 		}
+		event.Unread = append(event.Unread, notify.SourceConfiguration)
 		event.Notes = append(event.Notes, fmt.Sprintf("The VIPs are not known, keepalived.conf could not be read: %v.", err))
 		return
 	}
@@ -194,8 +197,11 @@ func (a *app) addPresence(ctx context.Context, event *notify.Event, addresses *l
 func (a *app) addVerdict(ctx context.Context, event *notify.Event, verdicts *lookup[[]checks.Verdict], conf *lookup[*keepalived.Config]) {
 	kept, err := verdicts.wait(ctx)
 	if err != nil {
-		event.Notes = append(event.Notes, fmt.Sprintf("The last verdict is not known: %v.", err))
-		return
+		// One damaged file does not hide the verdicts beside it.
+		event.Notes = append(event.Notes, fmt.Sprintf("Not every last verdict is known: %v.", err))
+		if len(kept) == 0 {
+			event.Unread = append(event.Unread, notify.SourceVerdict)
+		}
 	}
 	var tracked map[string]string
 	if configuration, err := conf.wait(ctx); err == nil {
@@ -210,26 +216,19 @@ func (a *app) addVerdict(ctx context.Context, event *notify.Event, verdicts *loo
 }
 
 // decisive picks the verdict that explains a transition best: the worst of the
-// tracked checks, and of equals the latest. Without a tracked one all count.
+// tracked checks, or else the latest of all. Kept verdicts are newest first.
 func decisive(kept []checks.Verdict, tracked map[string]string) (checks.Verdict, bool) {
 	badness := map[checks.Status]int{checks.Pass: 1, checks.Warn: 2, checks.Unknown: 3, checks.Fail: 4}
-	var best checks.Verdict
-	found, foundTracked := false, false
+	var worst checks.Verdict
 	for _, verdict := range kept {
-		_, isTracked := tracked[verdict.Name]
-		switch {
-		case foundTracked && !isTracked:
-			continue
-		case isTracked && !foundTracked:
-			// The first tracked verdict outranks every other.
-		case found && badness[verdict.Status] < badness[best.Status]:
-			continue
-		case found && badness[verdict.Status] == badness[best.Status] && verdict.Time.Before(best.Time):
-			continue
+		if _, ok := tracked[verdict.Name]; ok && badness[verdict.Status] > badness[worst.Status] {
+			worst = verdict
 		}
-		best, found, foundTracked = verdict, true, isTracked
 	}
-	return best, found
+	if worst.Name == "" && len(kept) > 0 {
+		worst = kept[0]
+	}
+	return worst, worst.Name != ""
 }
 
 // trackedChecks gives hacheck's checks that the instance, or a member of the
@@ -280,16 +279,15 @@ func (a *app) addBackends(ctx context.Context, event *notify.Event, backends *lo
 		return
 	}
 	dialled := map[string]checks.Result{}
-	if kept, err := verdicts.wait(ctx); err == nil {
-		for _, verdict := range kept {
-			if event.Time.Sub(verdict.Time) > freshVerdict {
-				continue
-			}
-			for _, part := range verdict.Parts {
-				if part.Name == "backends" {
-					for _, backend := range part.Parts {
-						dialled[backend.Name] = backend
-					}
+	kept, _ := verdicts.wait(ctx) // an error is in the notes already
+	for _, verdict := range kept {
+		if event.Time.Sub(verdict.Time) > freshVerdict {
+			continue
+		}
+		for _, part := range verdict.Parts {
+			if part.Name == "backends" {
+				for _, backend := range part.Parts {
+					dialled[backend.Name] = backend
 				}
 			}
 		}

@@ -4,10 +4,20 @@ package main
 
 import (
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 )
 
 func main() {
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, started: time.Now()}
+	// Before anything else: keepalived starts its stop hook in the moment in
+	// which systemd ends its whole control group. Who listens to these signals
+	// is decided once the command is known.
+	a.signals = make(chan os.Signal, 1)
+	signal.Notify(a.signals, endSignals...)
 	os.Exit(int(a.main(os.Args[1:])))
 }
+
+// endSignals ask a process to end.
+var endSignals = []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}

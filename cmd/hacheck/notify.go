@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -52,7 +50,7 @@ Flags stand before the STATE.
 // SIGTERM when it stops: the event is written first, and only the delivery
 // gives way.
 func (a *app) notify(call keepalived.Event) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	ctx, stop := a.untilSignal()
 	defer stop()
 
 	event := a.gather(call)
@@ -181,7 +179,7 @@ events. Only one run delivers at a time; another one ends at once.
 ` + exitCodesHelp,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+			ctx, stop := a.untilSignal()
 			defer stop()
 			queue, err := spool.Open(a.config.StateDir)
 			if err != nil {
