@@ -19,8 +19,9 @@ var mayImport = map[string][]string{
 	"hacheck/keepalived":     {},
 	"hacheck/checks":         {"hacheck/haproxy"},
 	"hacheck/notify":         {},
-	"hacheck/notify/email":   {"hacheck/notify"},
-	"hacheck/notify/webhook": {"hacheck/notify"},
+	"hacheck/notify/secret":  {},
+	"hacheck/notify/email":   {"hacheck/notify", "hacheck/notify/secret"},
+	"hacheck/notify/webhook": {"hacheck/notify", "hacheck/notify/secret"},
 	"hacheck/notify/journal": {"hacheck/notify"},
 	"hacheck/notify/spool":   {"hacheck/notify"},
 	// The contract every channel is tested against.
@@ -35,7 +36,7 @@ var mayImport = map[string][]string{
 	},
 	"hacheck/test":        {},
 	"hacheck/test/demo":   {},
-	"hacheck/test/lab":    {},
+	"hacheck/test/lab":    {"hacheck/notify"},
 	"hacheck/bench":       {},
 	"hacheck/bench/empty": {},
 }

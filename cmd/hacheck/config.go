@@ -41,7 +41,19 @@ func (a *app) configCheck() error {
 	if err := errors.Join(a.config.CheckErrors(), a.config.NotifyErrors()); err != nil {
 		return configError(err)
 	}
-	if _, err := a.config.Notifiers(a.mailDefaults(), version); err != nil {
+	channels, err := a.config.Notifiers(a.mailDefaults(), version)
+	if err != nil {
+		return configError(err)
+	}
+	var warnings []error
+	for _, channel := range channels {
+		if files, ok := channel.(interface{ Warnings() []string }); ok {
+			for _, warning := range files.Warnings() {
+				warnings = append(warnings, fmt.Errorf("%s: channel %s: %s", a.config.Path, channel.Name(), warning))
+			}
+		}
+	}
+	if err := errors.Join(warnings...); err != nil {
 		return configError(err)
 	}
 	if !a.config.Exists {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hacheck/notify"
+	"hacheck/notify/secret"
 )
 
 // TLSMode says how the connection to the relay is protected. Its values are
@@ -213,7 +214,7 @@ func checkProtection(cfg Config) error {
 	if cfg.Auth != "" && !known(mechanism(strings.ToUpper(cfg.Auth))) {
 		return fmt.Errorf("auth: %q is none of plain, login, cram-md5, scram-sha-1, scram-sha-256", cfg.Auth)
 	}
-	return checkSecretPath("password_file", cfg.PasswordFile)
+	return secret.CheckPath("password_file", cfg.PasswordFile)
 }
 
 // addresses parses each of a list.

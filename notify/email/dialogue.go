@@ -7,16 +7,16 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/mail"
 	"net/textproto"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/wneessen/go-mail/smtp"
+
+	"hacheck/notify/secret"
 )
 
 // maxRead bounds everything a relay says in one dialogue, in bytes. A real
@@ -144,34 +144,13 @@ func (n *Notifier) tlsConfig() (*tls.Config, error) {
 		InsecureSkipVerify: n.cfg.TLS == Opportunistic,
 	}
 	if n.cfg.CAFile != "" {
-		pool, err := readCAs(n.cfg.CAFile)
+		pool, err := secret.ReadCAs(n.cfg.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("read the CA file: %w", err)
 		}
 		config.RootCAs = pool
 	}
 	return config, nil
-}
-
-// maxCAs bounds a CA file, in bytes; the system's bundle has about 250 kB.
-const maxCAs = 2 << 20
-
-// readCAs reads a PEM file of certificates.
-func readCAs(path string) (*x509.CertPool, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxCAs))
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(data) {
-		return nil, fmt.Errorf("%s: holds no PEM certificate", path)
-	}
-	return pool, nil
 }
 
 // tlsHint says what to do about a failed handshake.

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"hacheck/notify"
+	"hacheck/notify/secret"
 )
 
 // Notifier delivers to one relay.
@@ -85,7 +86,7 @@ func (n *Notifier) Notify(ctx context.Context, event notify.Event) error {
 	}
 	a := attempt{Notifier: n, mode: n.cfg.TLS, letter: letter}
 	if n.cfg.Username != "" {
-		if a.password, err = readSecret(n.cfg.PasswordFile); err != nil {
+		if a.password, err = secret.ReadLine(n.cfg.PasswordFile); err != nil {
 			return fmt.Errorf("smtp %s: read password_file: %w", n.relay(), err)
 		}
 	}

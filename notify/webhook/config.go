@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hacheck/notify"
+	"hacheck/notify/secret"
 )
 
 // DefaultTimeout bounds one attempt, from the name lookup to the end of the
@@ -84,10 +85,8 @@ func New(cfg Config) (*Notifier, error) {
 			return nil, fmt.Errorf("headers: %w", err)
 		}
 	}
-	for _, file := range [...]struct{ field, path string }{
-		{"url_file", cfg.URLFile}, {"secret_file", cfg.SecretFile}, {"headers_file", cfg.HeadersFile},
-	} {
-		if err := checkSecretPath(file.field, file.path); err != nil {
+	for _, file := range cfg.secretFiles() {
+		if err := secret.CheckPath(file.field, file.path); err != nil {
 			return nil, err
 		}
 	}

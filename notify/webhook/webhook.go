@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"hacheck/notify"
+	"hacheck/notify/secret"
 )
 
 // Bounds of an answer: its header and its body, in bytes; the excerpt of its
@@ -87,8 +88,8 @@ type secrets struct {
 
 // hide removes the secrets from text: a receiver may repeat what it was sent.
 func (s secrets) hide(text string) string {
-	for _, secret := range s.hidden {
-		text = strings.ReplaceAll(text, secret, "***")
+	for _, hidden := range s.hidden {
+		text = strings.ReplaceAll(text, hidden, "***")
 	}
 	return text
 }
@@ -104,7 +105,7 @@ func (n *Notifier) load() (*url.URL, secrets, error) {
 	text := n.cfg.URL
 	if n.cfg.URLFile != "" {
 		var err error
-		if text, err = readSecret(n.cfg.URLFile); err != nil {
+		if text, err = secret.Read(n.cfg.URLFile); err != nil {
 			return nil, s, fmt.Errorf("read url_file: %w", err)
 		}
 	}
@@ -113,13 +114,13 @@ func (n *Notifier) load() (*url.URL, secrets, error) {
 		return nil, s, fmt.Errorf("url_file: %w", err)
 	}
 	if n.cfg.SecretFile != "" {
-		if s.key, err = readSecret(n.cfg.SecretFile); err != nil {
+		if s.key, err = secret.Read(n.cfg.SecretFile); err != nil {
 			return nil, s, fmt.Errorf("read secret_file: %w", err)
 		}
 	}
 	s.headers = make(map[string]string)
 	if n.cfg.HeadersFile != "" {
-		text, err := readSecret(n.cfg.HeadersFile)
+		text, err := secret.Read(n.cfg.HeadersFile)
 		if err != nil {
 			return nil, s, fmt.Errorf("read headers_file: %w", err)
 		}
@@ -200,7 +201,7 @@ func headerToken(id string) string {
 func (n *Notifier) client() (*http.Client, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: n.cfg.InsecureSkipVerify}
 	if n.cfg.CAFile != "" {
-		pool, err := readCAs(n.cfg.CAFile)
+		pool, err := secret.ReadCAs(n.cfg.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("read ca_file: %w", err)
 		}

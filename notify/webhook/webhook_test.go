@@ -410,7 +410,7 @@ func TestSecretFiles(t *testing.T) {
 	for _, test := range []struct{ name, content, want string }{
 		{"bad-url", "not a url at all", "webhook: url_file: must begin with http:// or https://"},
 		{"empty", "\n", "webhook: read url_file: PATH: is empty"},
-		{"large", strings.Repeat("x", maxSecret+1), "webhook: read url_file: PATH: is larger than 16384 bytes"},
+		{"large", strings.Repeat("x", 16<<10+1), "webhook: read url_file: PATH: is larger than 16384 bytes"},
 	} {
 		path := filepath.Join(folder, test.name)
 		if err := os.WriteFile(path, []byte(test.content), 0o600); err != nil {

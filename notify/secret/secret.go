@@ -1,0 +1,121 @@
+// Package secret reads the files in which channels find what must not stand in
+// the configuration: passwords, keys, URLs with a token. A file is named by an
+// absolute path or by the bare name of a systemd credential (a file in
+// $CREDENTIALS_DIRECTORY), and is read at each use, so that a changed secret
+// needs no restart. No error repeats what a file holds.
+package secret
+
+import (
+	"crypto/x509"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// Bounds of the files, in bytes. The system's CA bundle has about 250 kB.
+const (
+	maxSecret = 16 << 10
+	maxCAs    = 2 << 20
+)
+
+// CheckPath tells whether path is an absolute path or the bare name of a
+// systemd credential. The error begins with the name of the field.
+func CheckPath(field, path string) error {
+	if filepath.IsAbs(path) || path != "" && filepath.Base(path) == path && path != "." && path != ".." {
+		return nil
+	}
+	return fmt.Errorf("%s: %q is neither an absolute path nor the bare name of a systemd credential", field, path)
+}
+
+// locate resolves the name of a systemd credential.
+func locate(path string) (string, error) {
+	if filepath.IsAbs(path) {
+		return path, nil
+	}
+	folder := os.Getenv("CREDENTIALS_DIRECTORY")
+	if folder == "" {
+		return "", fmt.Errorf("systemd credential %q: $CREDENTIALS_DIRECTORY is not set, so this process was not started by a unit with LoadCredential=; an absolute path works everywhere", path)
+	}
+	return filepath.Join(folder, path), nil
+}
+
+// Read gives what a file holds, without the newline at its end, and refuses an
+// empty one. It cannot block on a FIFO and takes at most 16 KiB.
+func Read(path string) (string, error) {
+	text, _, err := read(path)
+	return text, err
+}
+
+// ReadLine is Read for a file that must hold one line.
+func ReadLine(path string) (string, error) {
+	text, located, err := read(path)
+	if err == nil && strings.ContainsAny(text, "\r\n\x00") {
+		return "", fmt.Errorf("%s: holds more than one line", located)
+	}
+	return text, err
+}
+
+func read(path string) (text, located string, err error) {
+	if located, err = locate(path); err != nil {
+		return "", "", err
+	}
+	data, err := readRegular(located, maxSecret)
+	if err != nil {
+		return "", "", err
+	}
+	if text = strings.TrimRight(string(data), "\r\n"); text == "" {
+		return "", "", fmt.Errorf("%s: is empty", located)
+	}
+	return text, located, nil
+}
+
+func readRegular(path string, limit int64) ([]byte, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: is not a regular file", path)
+	}
+	data, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("%s: is larger than %d bytes", path, limit)
+	}
+	return data, err
+}
+
+// ReadCAs reads a PEM file of certificates, of at most 2 MiB.
+func ReadCAs(path string) (*x509.CertPool, error) {
+	data, err := readRegular(path, maxCAs)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(data) {
+		return nil, fmt.Errorf("%s: holds no PEM certificate", path)
+	}
+	return pool, nil
+}
+
+// Warnings tells what is wrong, at this moment and for this account, with a
+// secret file: it cannot be read, or everybody can. It is for a check of the
+// configuration: a channel does not refuse a secret that others can read, as
+// an alert that is sent is worth more than one that is not.
+func Warnings(field, path string) []string {
+	_, located, err := read(path)
+	if err != nil {
+		return []string{field + ": " + err.Error()}
+	}
+	if info, err := os.Stat(located); err == nil && info.Mode().Perm()&0o007 != 0 {
+		return []string{fmt.Sprintf("%s: %s is open to every account (mode %04o); chmod 0640 it", field, located, info.Mode().Perm())}
+	}
+	return nil
+}
