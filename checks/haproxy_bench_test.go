@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"hacheck/haproxy"
+	"hacheck/haproxy/haproxytest"
 )
 
 // bigConfig is a configuration of as many backends with ten servers each, all
@@ -40,9 +41,9 @@ func acceptAll(l net.Listener) {
 
 func BenchmarkHAProxy(b *testing.B) {
 	for _, size := range []int{3, 1000} {
-		free := ports(b, 2)
+		free := haproxytest.FreePorts(b, 2)
 		go acceptAll(listen(b, free[0]))
-		p := startHAProxy(b, bigConfig(size, free[1], free[0], false))
+		p := haproxytest.Start(b, bigConfig(size, free[1], free[0], false))
 		policies := []struct {
 			name   string
 			policy BackendPolicy
@@ -53,7 +54,7 @@ func BenchmarkHAProxy(b *testing.B) {
 		}
 		for _, policy := range policies {
 			b.Run(fmt.Sprintf("%d-servers/%s", 10*size, policy.name), func(b *testing.B) {
-				h := p.check()
+				h := checkOf(p.Config)
 				h.WantBackends = policy.policy
 				b.ReportAllocs()
 				for b.Loop() {
@@ -65,8 +66,8 @@ func BenchmarkHAProxy(b *testing.B) {
 			})
 		}
 		b.Run(fmt.Sprintf("%d-servers/any, socket and no haproxy.cfg", 10*size), func(b *testing.B) {
-			h := p.check()
-			h.Config, h.Sockets = nil, []haproxy.Address{p.socket}
+			h := checkOf(p.Config)
+			h.Config, h.Sockets = nil, []haproxy.Address{unixSocket(p.Socket)}
 			b.ReportAllocs()
 			for b.Loop() {
 				runWithin(b, h, haproxyTimeout*10)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hacheck/haproxy"
+	"hacheck/haproxy/haproxytest"
 )
 
 // deafPort is a port whose queue is full, so that the kernel drops what wants to
@@ -42,12 +43,12 @@ func deafPort(t testing.TB) int {
 }
 
 func TestHAProxyServersThatDoNotAnswer(t *testing.T) {
-	deaf, free := deafPort(t), ports(t, 2)
-	p := startHAProxy(t, haproxyGlobal+fmt.Sprintf("listen app\n    bind 127.0.0.1:%d\n    server a1 127.0.0.1:%d\n    server a2 127.0.0.1:%d\n", free[0], deaf, deaf))
+	deaf, free := deafPort(t), haproxytest.FreePorts(t, 2)
+	p := haproxytest.Start(t, haproxyGlobal+fmt.Sprintf("listen app\n    bind 127.0.0.1:%d\n    server a1 127.0.0.1:%d\n    server a2 127.0.0.1:%d\n", free[0], deaf, deaf))
 	silent := func(ms int) string {
 		return fmt.Sprintf("is not checked by HAProxy, 127.0.0.1:%d: no answer in %d ms", deaf, ms)
 	}
-	h := p.check()
+	h := checkOf(p.Config)
 	expect(t, runWithin(t, h, 5*time.Second), Fail,
 		"backend app has no usable server (a1 "+silent(300)+", a2 "+silent(300)+"); 0 of 1 backends up")
 
@@ -109,7 +110,7 @@ func TestHAProxyWithManyBackends(t *testing.T) {
 }
 
 func testManyBackends(t *testing.T, comment string) {
-	free := ports(t, 3)
+	free := haproxytest.FreePorts(t, 3)
 	dead, later := free[0], free[1]
 	var config strings.Builder
 	config.WriteString(haproxyGlobal + comment)
@@ -127,11 +128,11 @@ func testManyBackends(t *testing.T, comment string) {
 			fmt.Fprintf(&config, "    server s%d 127.0.0.1:%d%s\n", n, port, option)
 		}
 	}
-	p := startHAProxy(t, config.String())
+	p := haproxytest.Start(t, config.String())
 	// What comes between the numbers depends on which dial ended first.
 	run := func(require string, status Status, reason ...string) {
 		t.Helper()
-		h := p.check()
+		h := checkOf(p.Config)
 		h.WantBackends.Require = mustRequire(t, require)
 		result := runWithin(t, h, 20*time.Second)
 		rest := result.Reason
@@ -169,15 +170,15 @@ func testManyBackends(t *testing.T, comment string) {
 // Dead servers that use up all the time are not HAProxy's fault, and what comes
 // after them may well be alive.
 func TestHAProxyManyServersThatDoNotAnswer(t *testing.T) {
-	deaf, free := deafPort(t), ports(t, 1)
+	deaf, free := deafPort(t), haproxytest.FreePorts(t, 1)
 	var config strings.Builder
 	config.WriteString(haproxyGlobal)
 	fmt.Fprintf(&config, "frontend web\n    bind 127.0.0.1:%d\n", free[0])
 	for i := range 64 {
 		fmt.Fprintf(&config, "backend b%02d\n    server s 127.0.0.1:%d\n", i, deaf)
 	}
-	p := startHAProxy(t, config.String())
-	h := p.check()
+	p := haproxytest.Start(t, config.String())
+	h := checkOf(p.Config)
 	h.ProbeLimit = 1
 	result := runWithin(t, h, time.Second)
 	if result.Status != Warn || result.Parts[1].Status != Pass || result.Parts[3].Status != Unknown ||

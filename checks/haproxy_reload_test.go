@@ -12,28 +12,28 @@ import (
 	"time"
 
 	"hacheck/haproxy"
+	"hacheck/haproxy/haproxytest"
 )
 
 // A reload in master-worker mode leaves two processes for a while, one of them
 // stopping. No check may take that for a failure.
 func TestHAProxyThroughReloads(t *testing.T) {
-	free := ports(t, 4)
+	free := haproxytest.FreePorts(t, 4)
 	listen(t, free[0])
-	dir := t.TempDir()
-	p := startHAProxy(t, haproxyGlobal+fmt.Sprintf(`
+	p := haproxytest.Start(t, haproxyGlobal+fmt.Sprintf(`
 listen checked
     bind 127.0.0.1:%[2]d
     server s1 127.0.0.1:%[1]d check inter 1s
 listen unchecked
     bind 127.0.0.1:%[3]d
     server s1 127.0.0.1:%[1]d
-`, free[0], free[1], free[2]), "-W", "-S", filepath.Join(dir, "master.sock"))
+`, free[0], free[1], free[2]), "-W", "-S", "{dir}/master.sock")
 
 	const runs, reloads = 5000, 20
 	var checked atomic.Int64
 	reloaded := make(chan error, 1)
 	go func() {
-		first, err := haproxy.NewClient(p.socket).Info(t.Context())
+		first, err := haproxy.NewClient(unixSocket(p.Socket)).Info(t.Context())
 		pids := map[int]bool{first.Pid: true}
 		for n := 0; n < reloads && err == nil; n++ {
 			// Spread over the runs, so that all of them see some.
@@ -45,11 +45,11 @@ listen unchecked
 				// A master that is busy with the last reload loses the signal.
 				if time.Since(asked) > time.Second {
 					asked = time.Now()
-					if err = syscall.Kill(p.cmd.Process.Pid, syscall.SIGUSR2); err != nil {
+					if err = syscall.Kill(p.Cmd.Process.Pid, syscall.SIGUSR2); err != nil {
 						break
 					}
 				}
-				info, infoErr := haproxy.NewClient(p.socket).Info(t.Context())
+				info, infoErr := haproxy.NewClient(unixSocket(p.Socket)).Info(t.Context())
 				if infoErr == nil && !pids[info.Pid] {
 					pids[info.Pid] = true
 					break
@@ -66,7 +66,7 @@ listen unchecked
 		}
 		reloaded <- err
 	}()
-	h := p.check()
+	h := checkOf(p.Config)
 	var worst time.Duration
 	for n := 0; n < runs; n++ {
 		start := time.Now()
@@ -90,16 +90,16 @@ const notPermitted = "HACHECK_TEST_NOT_PERMITTED"
 func TestHAProxySocketNotPermitted(t *testing.T) {
 	socket := os.Getenv(notPermitted)
 	if socket == "" {
-		free := ports(t, 2)
-		p := startHAProxy(t, haproxyGlobal+fmt.Sprintf("listen app\n    bind 127.0.0.1:%d\n    server a1 127.0.0.1:%d\n", free[0], free[1]))
+		free := haproxytest.FreePorts(t, 2)
+		p := haproxytest.Start(t, haproxyGlobal+fmt.Sprintf("listen app\n    bind 127.0.0.1:%d\n    server a1 127.0.0.1:%d\n", free[0], free[1]))
 		// No mode at all keeps its owner out too, unless that is root.
-		if err := os.Chmod(p.socket.Addr, 0); err != nil {
+		if err := os.Chmod(p.Socket, 0); err != nil {
 			t.Fatal(err)
 		}
-		runUnprivileged(t, "TestHAProxySocketNotPermitted", notPermitted+"="+p.socket.Addr)
+		runUnprivileged(t, "TestHAProxySocketNotPermitted", notPermitted+"="+p.Socket)
 		return
 	}
-	addr := haproxy.Address{Network: haproxy.NetworkUnix, Addr: socket}
+	addr := unixSocket(socket)
 	h := NewHAProxy(nil)
 	h.Unit, h.Sockets = "", []haproxy.Address{addr}
 	want := "admin socket " + socket + ": this account may not connect to it; give its group to the script, " +
@@ -109,8 +109,8 @@ func TestHAProxySocketNotPermitted(t *testing.T) {
 		t.Errorf("%s: %s", result.Status, result.Reason)
 	}
 
-	p := haproxyProcess{config: filepath.Join(filepath.Dir(socket), "haproxy.cfg")}
-	expect(t, runWithin(t, p.check(), time.Second), Warn, want)
+	config := filepath.Join(filepath.Dir(socket), "haproxy.cfg")
+	expect(t, runWithin(t, checkOf(config), time.Second), Warn, want)
 }
 
 // runUnprivileged runs one test of this binary in a process of its own, as

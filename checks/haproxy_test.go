@@ -5,11 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -17,129 +15,22 @@ import (
 	"time"
 
 	"hacheck/haproxy"
+	"hacheck/haproxy/haproxytest"
 )
 
-// haproxyProcess is a real HAProxy on loopback.
-type haproxyProcess struct {
-	cmd    *exec.Cmd
-	config string
-	socket haproxy.Address
-	exited chan struct{}
-}
-
-// startHAProxy runs HAProxy with the configuration, in which {dir} stands for a
-// directory of its own, and waits until its admin socket answers.
-func startHAProxy(t testing.TB, config string, args ...string) *haproxyProcess {
-	t.Helper()
-	const binary = "/usr/sbin/haproxy"
-	if _, err := os.Stat(binary); err != nil {
-		t.Fatal("haproxy is not installed: run make test, which installs it")
-	}
-	// Not t.TempDir: the path of a unix socket may have 107 bytes only.
-	dir, err := os.MkdirTemp("", "hap")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	p := &haproxyProcess{
-		config: filepath.Join(dir, "haproxy.cfg"),
-		socket: haproxy.Address{Network: haproxy.NetworkUnix, Addr: filepath.Join(dir, "admin.sock")},
-		exited: make(chan struct{}),
-	}
-	if err := os.WriteFile(p.config, []byte(strings.ReplaceAll(config, "{dir}", dir)), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	var output strings.Builder
-	if len(args) == 0 {
-		args = []string{"-db"} // which would forbid a master
-	}
-	p.cmd = exec.Command(binary, append([]string{"-f", p.config}, args...)...)
-	p.cmd.Stdout, p.cmd.Stderr = &output, &output
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		p.cmd.Wait()
-		close(p.exited)
-	}()
-	t.Cleanup(func() {
-		syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
-		<-p.exited
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	for {
-		_, err := haproxy.NewClient(p.socket).Info(ctx)
-		if err == nil {
-			return p
-		}
-		select {
-		case <-p.exited:
-			t.Fatalf("haproxy did not start: %s", output.String())
-		case <-ctx.Done():
-			t.Fatalf("haproxy does not answer: %v", err)
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-}
-
-// freeze stops the process and waits until none of its threads runs.
-func (p *haproxyProcess) freeze(t testing.TB) {
-	t.Helper()
-	p.signal(t, syscall.SIGSTOP)
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
-		stopped := 0
-		for _, thread := range threads {
-			stat, _ := os.ReadFile(thread)
-			if _, state, _ := strings.Cut(string(stat), ") "); strings.HasPrefix(state, "T") {
-				stopped++
-			}
-		}
-		if stopped > 0 && stopped == len(threads) {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d of %d threads are stopped, %v", stopped, len(threads), err)
-		}
-	}
-}
-
-// signal sends a signal to the process and its workers.
-func (p *haproxyProcess) signal(t testing.TB, s syscall.Signal) {
-	t.Helper()
-	if err := syscall.Kill(-p.cmd.Process.Pid, s); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// command sends a command to the admin socket.
-func (p *haproxyProcess) command(t testing.TB, command string) {
-	t.Helper()
-	conn, err := net.Dial("unix", p.socket.Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	fmt.Fprintln(conn, command)
-	answer, err := io.ReadAll(conn)
-	if text := strings.TrimSpace(string(answer)); err != nil || text != "" {
-		t.Fatalf("%s: %q, %v", command, text, err)
-	}
-}
-
-// check returns the check of this process, as it runs without options on a node
-// where systemd is not asked.
-func (p *haproxyProcess) check() *HAProxy {
+// checkOf returns the check of the HAProxy with this configuration, as it runs
+// without options on a node where systemd is not asked.
+func checkOf(config string) *HAProxy {
 	h := NewHAProxy(func(ctx context.Context, only haproxy.Want) (*haproxy.Config, error) {
-		return haproxy.LoadConfig(ctx, []string{p.config}, haproxy.ConfigOptions{Only: only})
+		return haproxy.LoadConfig(ctx, []string{config}, haproxy.ConfigOptions{Only: only})
 	})
 	h.Unit = ""
 	return h
+}
+
+// unixSocket is the address of a unix socket.
+func unixSocket(path string) haproxy.Address {
+	return haproxy.Address{Network: haproxy.NetworkUnix, Addr: path}
 }
 
 // runWithin runs the check with a deadline and demands that it keeps it.
@@ -161,21 +52,6 @@ func expect(t testing.TB, got Result, status Status, reason string) {
 	if got.Status != status || got.Reason != reason {
 		t.Errorf("got  %s: %s\nwant %s: %s\nparts: %+v", got.Status, got.Reason, status, reason, got.Parts)
 	}
-}
-
-// ports returns TCP ports of 127.0.0.1 on which nobody listens.
-func ports(t testing.TB, n int) []int {
-	t.Helper()
-	found := make([]int, n)
-	for i := range found {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		found[i] = l.Addr().(*net.TCPAddr).Port
-	}
-	return found
 }
 
 // listen opens a port that accepts connections.
@@ -208,7 +84,7 @@ func tenListens(t testing.TB) (config string, servers map[string]int) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	free := ports(t, 40)
+	free := haproxytest.FreePorts(t, 40)
 	next := func() int {
 		port := free[0]
 		free = free[1:]
@@ -244,12 +120,12 @@ func tenListens(t testing.TB) (config string, servers map[string]int) {
 
 func TestHAProxyTenListensWithoutChecks(t *testing.T) {
 	config, servers := tenListens(t)
-	p := startHAProxy(t, config)
+	p := haproxytest.Start(t, config)
 
 	dead := func(name string) string {
 		return fmt.Sprintf("%s is not checked by HAProxy, 127.0.0.1:%d: connection refused", name, servers[name])
 	}
-	result := runWithin(t, p.check(), 900*time.Millisecond)
+	result := runWithin(t, checkOf(p.Config), 900*time.Millisecond)
 	expect(t, result, Fail, "backend console has no usable server ("+dead("console-1")+"); "+
 		"backend files has no usable server ("+dead("files-1")+", "+dead("files-2")+"); "+
 		"backend gateway has no usable server ("+dead("gateway-1")+", "+dead("gateway-2")+"); "+
@@ -259,7 +135,7 @@ func TestHAProxyTenListensWithoutChecks(t *testing.T) {
 	}
 
 	listen(t, servers["search-2"])
-	result = runWithin(t, p.check(), 900*time.Millisecond)
+	result = runWithin(t, checkOf(p.Config), 900*time.Millisecond)
 	if result.Status != Warn || !strings.HasSuffix(result.Reason, "; and 6 more; 1 of 10 backends up") {
 		t.Errorf("with one live server: %s: %s", result.Status, result.Reason)
 	}
@@ -269,9 +145,9 @@ func TestHAProxyTenListensWithoutChecks(t *testing.T) {
 			listen(t, port)
 		}
 	}
-	expect(t, runWithin(t, p.check(), 900*time.Millisecond), Pass, "10 of 10 backends up")
+	expect(t, runWithin(t, checkOf(p.Config), 900*time.Millisecond), Pass, "10 of 10 backends up")
 
-	off := p.check()
+	off := checkOf(p.Config)
 	off.ProbeUnchecked = false
 	result = runWithin(t, off, 900*time.Millisecond)
 	if result.Status != Warn || !strings.HasPrefix(result.Reason, "backend console is up by HAProxy's word alone (console-1 is not checked by HAProxy); ") ||
@@ -307,31 +183,30 @@ func TestProbeIsNotSeenByTheServer(t *testing.T) {
 
 func TestHAProxyFrozenStoppedGone(t *testing.T) {
 	config, servers := tenListens(t)
-	p := startHAProxy(t, config)
+	p := haproxytest.Start(t, config)
 	listen(t, servers["mysql-1"])
-	h := p.check()
+	h := checkOf(p.Config)
 
-	p.freeze(t)
+	p.Freeze(t)
 	// After some ten clients the queue is full, which must not look better.
 	for range 15 {
 		result := runWithin(t, h, 100*time.Millisecond)
-		if result.Status != Fail || !strings.HasPrefix(result.Reason, "admin socket "+p.socket.Addr+": ") {
+		if result.Status != Fail || !strings.HasPrefix(result.Reason, "admin socket "+p.Socket+": ") {
 			t.Fatalf("frozen: %s: %s", result.Status, result.Reason)
 		}
 	}
-	p.signal(t, syscall.SIGCONT)
+	p.Signal(t, syscall.SIGCONT)
 	if result := runWithin(t, h, 5*time.Second); result.Status != Warn {
 		t.Errorf("thawed: %s: %s", result.Status, result.Reason)
 	}
 
-	p.signal(t, syscall.SIGKILL)
-	<-p.exited
+	p.Kill()
 	result := runWithin(t, h, 5*time.Second)
-	socket := "admin socket " + p.socket.Addr + ": "
+	socket := "admin socket " + p.Socket + ": "
 	if result.Status != Fail || !strings.HasPrefix(result.Reason, socket+"nobody listens on it, haproxy is not running; 0 of 10 addresses listen, not 127.0.0.1:") {
 		t.Errorf("killed: %s: %s", result.Status, result.Reason)
 	}
-	if err := os.Remove(p.socket.Addr); err != nil {
+	if err := os.Remove(p.Socket); err != nil {
 		t.Fatal(err)
 	}
 	result = runWithin(t, h, 5*time.Second)
@@ -341,10 +216,10 @@ func TestHAProxyFrozenStoppedGone(t *testing.T) {
 }
 
 func TestHAProxyPolicies(t *testing.T) {
-	free := ports(t, 8)
+	free := haproxytest.FreePorts(t, 8)
 	live, dead := free[0], free[1]
 	listen(t, live)
-	p := startHAProxy(t, haproxyGlobal+fmt.Sprintf(`
+	p := haproxytest.Start(t, haproxyGlobal+fmt.Sprintf(`
 frontend web
     bind 127.0.0.1:%[3]d
     default_backend app
@@ -368,7 +243,7 @@ listen stats
     mode http
     stats enable
 `, live, dead, free[2], free[3], free[4]))
-	h := p.check()
+	h := checkOf(p.Config)
 	h.WantBackends.Exclude = []string{"old"}
 	// HAProxy's own checks need a moment.
 	const mysqlDead = "backend mysql has no usable server (m1 DOWN: L4CON Connection refused, m2 has weight 0)"
@@ -414,7 +289,7 @@ listen stats
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			h := p.check()
+			h := checkOf(p.Config)
 			h.WantBackends = test.policy
 			expect(t, runWithin(t, h, 5*time.Second), test.status, test.reason)
 		})
@@ -422,10 +297,12 @@ listen stats
 
 	t.Run("no open frontend", func(t *testing.T) {
 		for _, name := range []string{"web", "api", "stats"} {
-			p.command(t, "disable frontend "+name)
+			if answer := p.Command(t, "disable frontend "+name); answer != "" {
+				t.Fatalf("%s: %s", name, answer)
+			}
 		}
 		for _, include := range [][]string{nil, {"app"}} {
-			h := p.check()
+			h := checkOf(p.Config)
 			h.WantBackends.Include = include
 			result := runWithin(t, h, 5*time.Second)
 			if result.Status != Fail || !strings.HasPrefix(result.Reason, "no frontend is open (web is PAUSED)") && !strings.HasPrefix(result.Reason, "no frontend is open (web is STOP)") {
@@ -436,9 +313,9 @@ listen stats
 }
 
 func TestHAProxyBackendsForAReport(t *testing.T) {
-	free := ports(t, 3)
+	free := haproxytest.FreePorts(t, 3)
 	listen(t, free[0])
-	p := startHAProxy(t, haproxyGlobal+fmt.Sprintf(`
+	p := haproxytest.Start(t, haproxyGlobal+fmt.Sprintf(`
 listen one
     bind 127.0.0.1:%[2]d
     server s1 127.0.0.1:%[1]d
@@ -446,15 +323,14 @@ listen two
     bind 127.0.0.1:%[3]d
     server s2 127.0.0.1:%[1]d disabled
 `, free[0], free[1], free[2]))
-	results, err := p.check().Backends(t.Context())
+	results, err := checkOf(p.Config).Backends(t.Context())
 	if err != nil || len(results) != 2 {
 		t.Fatalf("%+v, %v", results, err)
 	}
 	expect(t, results[0], Fail, "backend two has no usable server (s2 MAINT)")
 	expect(t, results[1], Unknown, "backend one is up by HAProxy's word alone (s1 is not checked by HAProxy)")
-	p.signal(t, syscall.SIGKILL)
-	<-p.exited
-	if _, err := p.check().Backends(t.Context()); err == nil || !strings.Contains(err.Error(), "nobody listens on it") {
+	p.Kill()
+	if _, err := checkOf(p.Config).Backends(t.Context()); err == nil || !strings.Contains(err.Error(), "nobody listens on it") {
 		t.Errorf("err = %v", err)
 	}
 }
@@ -462,12 +338,12 @@ listen two
 // After a start or a reload HAProxy calls each server UP until its first check
 // has ended. That must not turn a dead backend into a live one.
 func TestHAProxyJustStarted(t *testing.T) {
-	free := ports(t, 4)
+	free := haproxytest.FreePorts(t, 4)
 	live, dead := free[0], free[1]
 	listen(t, live)
 	// HAProxy spreads the first checks over the interval: the second one begins
 	// half a minute after the start.
-	p := startHAProxy(t, haproxyGlobal+fmt.Sprintf(`
+	p := haproxytest.Start(t, haproxyGlobal+fmt.Sprintf(`
 listen first
     bind 127.0.0.1:%[3]d
     server a1 127.0.0.1:%[1]d check inter 60s
@@ -478,21 +354,21 @@ backend follows
     server c1 127.0.0.1:%[2]d track second/b1
 `, live, dead, free[2], free[3]))
 	refused := fmt.Sprintf("was not checked yet, 127.0.0.1:%d: connection refused", dead)
-	expect(t, runWithin(t, p.check(), 5*time.Second), Warn,
+	expect(t, runWithin(t, checkOf(p.Config), 5*time.Second), Warn,
 		"backend follows has no usable server (c1 "+refused+"); backend second has no usable server (b1 "+refused+"); 1 of 3 backends up")
 	listen(t, dead)
-	expect(t, runWithin(t, p.check(), 5*time.Second), Pass, "3 of 3 backends up")
+	expect(t, runWithin(t, checkOf(p.Config), 5*time.Second), Pass, "3 of 3 backends up")
 }
 
 func TestHAProxyLevelUserShowsNoAddresses(t *testing.T) {
-	free := ports(t, 2)
-	p := startHAProxy(t, strings.Replace(haproxyGlobal, "level admin", "level user", 1)+fmt.Sprintf(`
+	free := haproxytest.FreePorts(t, 2)
+	p := haproxytest.Start(t, strings.Replace(haproxyGlobal, "level admin", "level user", 1)+fmt.Sprintf(`
 listen app
     bind 127.0.0.1:%[2]d
     server a1 127.0.0.1:%[1]d
     server a2 unix@{dir}/none.sock
 `, free[0], free[1]))
-	h := p.check()
+	h := checkOf(p.Config)
 	result := runWithin(t, h, 5*time.Second)
 	expect(t, result, Warn, fmt.Sprintf("backend app is up by HAProxy's word alone (a1 is not checked by HAProxy, 127.0.0.1:%d: connection refused, "+
 		"a2 is not checked by HAProxy, its address is not known); 0 of 1 backends up, 1 not known", free[0]))
@@ -501,8 +377,8 @@ listen app
 }
 
 func TestHAProxyServerOnTheClientsPort(t *testing.T) {
-	free := ports(t, 1)
-	p := startHAProxy(t, haproxyGlobal+fmt.Sprintf(`
+	free := haproxytest.FreePorts(t, 1)
+	p := haproxytest.Start(t, haproxyGlobal+fmt.Sprintf(`
 listen app
     bind 127.0.0.1:%d
     server a1 127.0.0.1:+1
@@ -510,19 +386,19 @@ listen app
     server-template b 1-2 127.0.0.1:-1
 `, free[0]))
 	const none = " is not checked by HAProxy, it has no port of its own"
-	result := runWithin(t, p.check(), 5*time.Second)
+	result := runWithin(t, checkOf(p.Config), 5*time.Second)
 	expect(t, result, Warn, "backend app is up by HAProxy's word alone (a1"+none+", a2"+none+", b1"+none+" and 1 more); 0 of 1 backends up, 1 not known")
 }
 
 func TestHAProxyUnit(t *testing.T) {
-	free := ports(t, 2)
+	free := haproxytest.FreePorts(t, 2)
 	listen(t, free[0])
-	p := startHAProxy(t, haproxyGlobal+fmt.Sprintf(`
+	p := haproxytest.Start(t, haproxyGlobal+fmt.Sprintf(`
 listen app
     bind 127.0.0.1:%[2]d
     server a1 127.0.0.1:%[1]d
 `, free[0], free[1]))
-	dead := haproxy.Address{Network: haproxy.NetworkUnix, Addr: filepath.Join(t.TempDir(), "none")}
+	socket, dead := unixSocket(p.Socket), unixSocket(filepath.Join(t.TempDir(), "none"))
 	hang := func(ctx context.Context, _ []string) ([]unitState, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -534,7 +410,7 @@ listen app
 	answer := func(states ...unitState) func(context.Context, []string) ([]unitState, error) {
 		return func(context.Context, []string) ([]unitState, error) { return states, nil }
 	}
-	lives := fmt.Sprintf("pid %d of version ", p.cmd.Process.Pid)
+	lives := fmt.Sprintf("pid %d of version ", p.Cmd.Process.Pid)
 	tests := []struct {
 		name   string
 		units  func(context.Context, []string) ([]unitState, error)
@@ -543,18 +419,18 @@ listen app
 		part   string
 		reason []string
 	}{
-		{"active", answer(unitState{"haproxy.service", "loaded", "active", "running", "success"}), p.socket, Pass, "haproxy.service is active", []string{"1 of 1 backends up"}},
-		{"reloading", answer(unitState{"haproxy.service", "loaded", "reloading", "reload", "success"}), p.socket, Pass, "haproxy.service is reloading (reload)", []string{"1 of 1 backends up"}},
-		{"not found", answer(unitState{"haproxy.service", "not-found", "inactive", "dead", "success"}), p.socket, Pass, "haproxy.service is not a unit of this node", nil},
-		{"no systemd", func(context.Context, []string) ([]unitState, error) { return nil, errors.New("no bus here") }, p.socket, Pass, "haproxy.service: systemd was not asked: no bus here", nil},
-		{"hanging D-Bus", hang, p.socket, Pass, "haproxy.service: systemd was not asked: context deadline exceeded", nil},
-		{"D-Bus that hangs whatever the context says", deaf, p.socket, Pass, "haproxy.service: systemd: no answer in time", nil},
-		{"failed, yet it serves", answer(unitState{"haproxy.service", "loaded", "failed", "failed", "signal"}), p.socket, Warn, "haproxy.service is failed, its last run ended by signal, yet " + lives, []string{"; 1 of 1 backends up"}},
+		{"active", answer(unitState{"haproxy.service", "loaded", "active", "running", "success"}), socket, Pass, "haproxy.service is active", []string{"1 of 1 backends up"}},
+		{"reloading", answer(unitState{"haproxy.service", "loaded", "reloading", "reload", "success"}), socket, Pass, "haproxy.service is reloading (reload)", []string{"1 of 1 backends up"}},
+		{"not found", answer(unitState{"haproxy.service", "not-found", "inactive", "dead", "success"}), socket, Pass, "haproxy.service is not a unit of this node", nil},
+		{"no systemd", func(context.Context, []string) ([]unitState, error) { return nil, errors.New("no bus here") }, socket, Pass, "haproxy.service: systemd was not asked: no bus here", nil},
+		{"hanging D-Bus", hang, socket, Pass, "haproxy.service: systemd was not asked: context deadline exceeded", nil},
+		{"D-Bus that hangs whatever the context says", deaf, socket, Pass, "haproxy.service: systemd: no answer in time", nil},
+		{"failed, yet it serves", answer(unitState{"haproxy.service", "loaded", "failed", "failed", "signal"}), socket, Warn, "haproxy.service is failed, its last run ended by signal, yet " + lives, []string{"; 1 of 1 backends up"}},
 		{"restarting and gone", answer(unitState{"haproxy.service", "loaded", "activating", "auto-restart", "signal"}), dead, Fail, "haproxy.service is activating (auto-restart), its last run ended by signal", []string{"there is no socket of this name"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			h := p.check()
+			h := checkOf(p.Config)
 			h.Unit, h.units, h.Sockets = "haproxy.service", test.units, []haproxy.Address{test.socket}
 			result := runWithin(t, h, 900*time.Millisecond)
 			if result.Status != test.status {
@@ -573,9 +449,9 @@ listen app
 }
 
 func TestHAProxyListeners(t *testing.T) {
-	free := ports(t, 3)
+	free := haproxytest.FreePorts(t, 3)
 	listen(t, free[0])
-	p := startHAProxy(t, haproxyGlobal+fmt.Sprintf(`
+	p := haproxytest.Start(t, haproxyGlobal+fmt.Sprintf(`
 listen app
     bind 127.0.0.1:%[2]d
     server a1 127.0.0.1:%[1]d
@@ -595,7 +471,7 @@ listen app
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			h := p.check()
+			h := checkOf(p.Config)
 			h.WantListeners = test.policy
 			result := runWithin(t, h, 5*time.Second)
 			expect(t, result.Parts[2], test.status, test.reason)
@@ -605,7 +481,7 @@ listen app
 		})
 	}
 	t.Run("haproxy.cfg edited since the start", func(t *testing.T) {
-		text, err := os.ReadFile(p.config)
+		text, err := os.ReadFile(p.Config)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -613,15 +489,15 @@ listen app
 		if err := os.WriteFile(edited, []byte(strings.ReplaceAll(string(text), fmt.Sprint(free[1]), fmt.Sprint(free[2]))), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		h := p.check()
+		h := checkOf(p.Config)
 		h.Config = func(ctx context.Context, only haproxy.Want) (*haproxy.Config, error) {
 			return haproxy.LoadConfig(ctx, []string{edited}, haproxy.ConfigOptions{Only: only})
 		}
 		expect(t, runWithin(t, h, 5*time.Second), Warn, fmt.Sprintf("0 of 1 addresses listen, not %s, although haproxy has open frontends: was haproxy.cfg changed since the last reload?; 1 of 1 backends up", gone))
 	})
 	t.Run("no haproxy.cfg", func(t *testing.T) {
-		h := p.check()
-		h.Config, h.Sockets = nil, []haproxy.Address{p.socket}
+		h := checkOf(p.Config)
+		h.Config, h.Sockets = nil, []haproxy.Address{unixSocket(p.Socket)}
 		result := runWithin(t, h, 5*time.Second)
 		expect(t, result.Parts[2], Pass, "1 of 1 frontends open")
 		if result.Status != Pass {

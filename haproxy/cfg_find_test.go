@@ -1,15 +1,15 @@
 package haproxy
 
 import (
-	"bytes"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"hacheck/haproxy/haproxytest"
 )
 
 func TestConfigFromCommand(t *testing.T) {
@@ -175,11 +175,7 @@ func TestFindConfig(t *testing.T) {
 
 // A HAProxy that runs is found by its real /proc.
 func TestFindConfigOfRunningHAProxy(t *testing.T) {
-	dir, err := os.MkdirTemp("", "hacheck-find")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	dir := shortDir(t)
 	root := t.TempDir()
 	if err := os.Mkdir(filepath.Join(root, "run"), 0o755); err != nil {
 		t.Fatal(err)
@@ -191,36 +187,26 @@ func TestFindConfigOfRunningHAProxy(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "h.cfg"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var output bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), haproxyPath(t), "-db", "-f", "h.cfg")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "HACHECK_DIR="+dir)
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
+	t.Setenv("HACHECK_DIR", dir)
+	here, err := os.Getwd()
+	if err != nil {
 		t.Fatal(err)
 	}
-	pid := strconv.Itoa(cmd.Process.Pid) + "\n" // in the foreground HAProxy writes none
+	t.Chdir(dir)
+	p := haproxytest.Start(t, "global\n stats socket {dir}/admin.sock\n", "-db", "-f", "h.cfg")
+	// Whoever looks for it is elsewhere: h.cfg is relative to HAProxy's directory.
+	t.Chdir(here)
+
+	pid := strconv.Itoa(p.Cmd.Process.Pid) + "\n" // in the foreground HAProxy writes none
 	if err := os.WriteFile(filepath.Join(root, "run/haproxy.pid"), []byte(pid), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	exited := make(chan struct{})
-	go func() {
-		defer close(exited)
-		_ = cmd.Wait()
-	}()
-	t.Cleanup(func() {
-		if err := cmd.Process.Kill(); err != nil {
-			t.Error(err)
-		}
-		<-exited
-	})
-	showStat(t, Address{NetworkUnix, dir + "/a.sock"}, exited, &output)
 
 	s, err := FindConfig(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{filepath.Join(root, dir, "h.cfg")}; !slices.Equal(s.Paths, want) || s.EnvPartial {
+	if want := []string{filepath.Join(root, p.Config), filepath.Join(root, dir, "h.cfg")}; !slices.Equal(s.Paths, want) || s.EnvPartial {
 		t.Fatalf("got %+v, want %q; it should be HAProxy's command line", s, want)
 	}
 	cfg, err := LoadConfig(t.Context(), []string{filepath.Join(dir, "h.cfg")}, s.Options(WantSockets))

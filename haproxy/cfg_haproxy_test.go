@@ -1,8 +1,6 @@
 package haproxy
 
 import (
-	"bytes"
-	"context"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -14,24 +12,13 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-// haproxyPath returns the installed HAProxy, without which these tests prove
-// nothing.
-func haproxyPath(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"haproxy", "/usr/sbin/haproxy"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	t.Fatal("haproxy is not installed: run make test, which installs it")
-	return ""
-}
+	"hacheck/haproxy/haproxytest"
+)
 
 // HAProxy itself takes the configurations that the other tests read.
 func TestHAProxyAcceptsTestdata(t *testing.T) {
-	haproxy := haproxyPath(t)
+	haproxy := haproxytest.Path(t)
 	for _, path := range []string{"everything", "field/dual-vip.cfg", "field/web.cfg"} {
 		cmd := exec.CommandContext(t.Context(), haproxy, "-c", "-f", filepath.Join("testdata/cfg", path))
 		cmd.Env = append(os.Environ(), "DIR="+t.TempDir(), "PORT=991")
@@ -44,11 +31,7 @@ func TestHAProxyAcceptsTestdata(t *testing.T) {
 // HAProxy is started with a configuration that has every form of server line,
 // and what it says of itself is compared with what was read.
 func TestConfigAgreesWithRunningHAProxy(t *testing.T) {
-	dir, err := os.MkdirTemp("", "hacheck-cfg") // short: sockets are made in it
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	dir := shortDir(t)
 	paths := []string{"testdata/cfg/everything/10-global.cfg", "testdata/cfg/everything/20-backends.cfg"}
 	env := map[string]string{"DIR": dir, "PORT": strconv.Itoa(os.Getpid())}
 	cfg, err := LoadConfig(t.Context(), paths, ConfigOptions{Env: mapEnv(env)})
@@ -60,22 +43,10 @@ func TestConfigAgreesWithRunningHAProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	ctx, cancel := context.WithCancel(t.Context())
-	var output bytes.Buffer
-	cmd := exec.CommandContext(ctx, haproxyPath(t), "-db", "-f", paths[0], "-f", paths[1])
-	cmd.Env = append(os.Environ(), "DIR="+dir, "PORT="+env["PORT"])
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	exited := make(chan struct{})
-	go func() {
-		defer close(exited)
-		_ = cmd.Wait() // killed below, unless it could not start: then output says so
-	}()
-	t.Cleanup(func() { cancel(); <-exited })
-
-	rows := showStat(t, address, exited, &output)
+	t.Setenv("DIR", dir)
+	t.Setenv("PORT", env["PORT"])
+	haproxytest.Start(t, "global\n    stats socket {dir}/admin.sock\n", "-db", "-f", paths[0], "-f", paths[1])
+	rows := showStat(t, address)
 	told := map[string]map[string]string{}
 	for _, row := range rows {
 		told[row["pxname"]+"/"+row["svname"]] = row
@@ -154,45 +125,34 @@ func TestConfigAgreesWithRunningHAProxy(t *testing.T) {
 			t.Errorf("%v: %v", s.Pos, err)
 			continue
 		}
-		showStat(t, a, exited, &output)
+		showStat(t, a)
 	}
 }
 
-// showStat asks HAProxy for its statistics, waiting until it listens.
-func showStat(t *testing.T, address Address, exited <-chan struct{}, output *bytes.Buffer) []map[string]string {
+// showStat asks HAProxy for its statistics.
+func showStat(t *testing.T, address Address) []map[string]string {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		text, err := ask(address, deadline, "show stat\n")
-		if err == nil {
-			r := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "# ")))
-			r.FieldsPerRecord = -1
-			records, err := r.ReadAll()
-			if err != nil || len(records) == 0 {
-				t.Fatalf("show stat answered %q: %v", text, err)
-			}
-			var rows []map[string]string
-			for _, record := range records[1:] {
-				row := make(map[string]string)
-				for i, field := range record {
-					if i < len(records[0]) {
-						row[records[0][i]] = field
-					}
-				}
-				rows = append(rows, row)
-			}
-			return rows
-		}
-		select {
-		case <-exited:
-			t.Fatalf("haproxy ended: %s", output)
-		default:
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("haproxy does not answer on %v: %v", address, err)
-		}
-		time.Sleep(10 * time.Millisecond)
+	text, err := ask(address, time.Now().Add(20*time.Second), "show stat\n")
+	if err != nil {
+		t.Fatalf("%v: %v", address, err)
 	}
+	r := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "# ")))
+	r.FieldsPerRecord = -1
+	records, err := r.ReadAll()
+	if err != nil || len(records) == 0 {
+		t.Fatalf("show stat answered %q: %v", text, err)
+	}
+	var rows []map[string]string
+	for _, record := range records[1:] {
+		row := make(map[string]string)
+		for i, field := range record {
+			if i < len(records[0]) {
+				row[records[0][i]] = field
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 func ask(address Address, deadline time.Time, command string) (string, error) {
@@ -217,7 +177,7 @@ func ask(address Address, deadline time.Time, command string) (string, error) {
 
 // HAProxy's own tool decides conditions; what is decided here agrees with it.
 func TestConditionsAgreeWithHAProxy(t *testing.T) {
-	haproxy := haproxyPath(t)
+	haproxy := haproxytest.Path(t)
 	out, err := exec.CommandContext(t.Context(), haproxy, "-v").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -242,7 +202,7 @@ func TestConditionsAgreeWithHAProxy(t *testing.T) {
 // HAProxy is made to split lines into words: it repeats the first of them
 // in the complaint about an unknown keyword.
 func TestSplitAgreesWithHAProxy(t *testing.T) {
-	haproxy := haproxyPath(t)
+	haproxy := haproxytest.Path(t)
 	lines := []string{
 		`a"b c"d`, `'a b'"c"`, `a\ b`, `\x41\x62`, `"$HACHECK_TEST"`, `"${HACHECK_TEST}y"`, `"${HACHECK_NOT-z w}"`,
 		`$HACHECK_TEST`, `'$HACHECK_TEST'`, `"\$HACHECK_TEST"`, `a#b`, `a\#b`, `"a#b"`, `a\'b`, `a\"b`, `a\\b`, `\q`, `"it's"`, `x"${HACHECK_TWO[*]}"`,

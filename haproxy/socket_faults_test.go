@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hacheck/haproxy/haproxytest"
 )
 
 // serveText is a socket that answers the first line of the first connection
@@ -132,7 +134,7 @@ func TestClientFaultsOfAPeer(t *testing.T) {
 }
 
 func TestClientFaultsOfASocket(t *testing.T) {
-	p := startHAProxy(t, plainConfig+fmt.Sprintf("listen l\n    bind 127.0.0.1:%d\n", freePort(t)))
+	p := haproxytest.Start(t, plainConfig+fmt.Sprintf("listen l\n    bind 127.0.0.1:%d\n", haproxytest.FreePort(t)))
 	expect := func(name string, addr Address, timeout time.Duration, kind error, text string) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), timeout)
@@ -146,41 +148,41 @@ func TestClientFaultsOfASocket(t *testing.T) {
 			t.Errorf("%s: took %v with a deadline of %v", name, took, timeout)
 		}
 	}
-	none := Address{Network: NetworkUnix, Addr: filepath.Join(p.dir, "none")}
+	none := Address{Network: NetworkUnix, Addr: filepath.Join(p.Dir, "none")}
 	expect("no socket", none, 5*time.Second, ErrNoSocket, "there is no socket of this name")
-	tcp := Address{Network: NetworkTCP, Addr: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+	tcp := Address{Network: NetworkTCP, Addr: fmt.Sprintf("127.0.0.1:%d", haproxytest.FreePort(t))}
 	expect("nothing on the port", tcp, 5*time.Second, ErrRefused, "nobody listens on it, haproxy is not running")
 	abns := Address{Network: NetworkABNS, Addr: "hacheck-test-none"}
 	expect("no abstract socket", abns, 5*time.Second, ErrRefused, "nobody listens on it, haproxy is not running")
 
-	p.freeze(t)
+	p.Freeze(t)
 	const frozen = "haproxy did not answer in time: connected, but not one byte came: is it frozen or overloaded? (context deadline exceeded)"
-	expect("frozen", p.addr(), 100*time.Millisecond, ErrTimeout, frozen)
+	expect("frozen", socketOf(p), 100*time.Millisecond, ErrTimeout, frozen)
 	// Fill the queue; what nobody accepted stays in it.
 	for full := false; !full; {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		_, err := NewClient(p.addr()).Info(ctx)
+		_, err := NewClient(socketOf(p)).Info(ctx)
 		cancel()
 		if full = errors.Is(err, ErrBusy); !full && !errors.Is(err, ErrTimeout) {
 			t.Fatal(err)
 		}
 	}
-	expect("queue full", p.addr(), 100*time.Millisecond, ErrBusy, "its queue of waiting connections is full, haproxy accepts none")
+	expect("queue full", socketOf(p), 100*time.Millisecond, ErrBusy, "its queue of waiting connections is full, haproxy accepts none")
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := NewClient(p.addr()).Info(cancelled); !errors.Is(err, context.Canceled) && !errors.Is(err, ErrBusy) {
+	if _, err := NewClient(socketOf(p)).Info(cancelled); !errors.Is(err, context.Canceled) && !errors.Is(err, ErrBusy) {
 		t.Errorf("cancelled: %v", err)
 	}
 
-	p.kill()
-	expect("stopped", p.addr(), 5*time.Second, ErrRefused, "nobody listens on it, haproxy is not running")
+	p.Kill()
+	expect("stopped", socketOf(p), 5*time.Second, ErrRefused, "nobody listens on it, haproxy is not running")
 }
 
 func TestClientOverTCPAndAbstractSocketsAndMaster(t *testing.T) {
-	port := freePort(t)
+	port := haproxytest.FreePort(t)
 	name := fmt.Sprintf("hacheck-test-%d", os.Getpid())
 	config := strings.Replace(plainConfig, "stats timeout", fmt.Sprintf("stats socket ipv4@127.0.0.1:%d level user\n    stats socket abns@%s level user\n    stats timeout", port, name), 1)
-	p := startHAProxy(t, config+fmt.Sprintf("listen l\n    bind 127.0.0.1:%d\n    server s 127.0.0.1:9\n", freePort(t)))
+	p := haproxytest.Start(t, config+fmt.Sprintf("listen l\n    bind 127.0.0.1:%d\n    server s 127.0.0.1:9\n", haproxytest.FreePort(t)))
 	for _, addr := range []Address{{NetworkTCP, fmt.Sprintf("127.0.0.1:%d", port)}, {NetworkABNS, name}} {
 		snapshot, err := NewClient(addr).Stat(t.Context(), StatQuery{Servers: true})
 		if err != nil || len(snapshot.Rows) != 1 || snapshot.Rows[0].Addr != "" {
@@ -191,7 +193,7 @@ func TestClientOverTCPAndAbstractSocketsAndMaster(t *testing.T) {
 			t.Errorf("%s: %+v, %v", addr, servers, err)
 		}
 	}
-	if servers, err := NewClient(p.addr()).ServerAddrs(t.Context()); err != nil || len(servers) != 1 {
+	if servers, err := NewClient(socketOf(p)).ServerAddrs(t.Context()); err != nil || len(servers) != 1 {
 		t.Errorf("all servers: %+v, %v", servers, err)
 	}
 }
@@ -209,10 +211,8 @@ func TestClientRefusesNamesThatHideCommands(t *testing.T) {
 }
 
 func TestClientTellsTheMasterSocket(t *testing.T) {
-	dir := shortDir(t)
-	master := filepath.Join(dir, "master.sock")
-	startHAProxy(t, plainConfig+fmt.Sprintf("listen l\n    bind 127.0.0.1:%d\n", freePort(t)), "-W", "-S", master)
-	client := NewClient(Address{Network: NetworkUnix, Addr: master})
+	p := haproxytest.Start(t, plainConfig+fmt.Sprintf("listen l\n    bind 127.0.0.1:%d\n", haproxytest.FreePort(t)), "-W", "-S", "{dir}/master.sock")
+	client := NewClient(Address{Network: NetworkUnix, Addr: filepath.Join(p.Dir, "master.sock")})
 	_, err := client.Stat(t.Context(), StatQuery{})
 	// The master opens its socket after the worker.
 	for deadline := time.Now().Add(10 * time.Second); (errors.Is(err, ErrRefused) || errors.Is(err, ErrNoSocket) || errors.Is(err, ErrReset)) && time.Now().Before(deadline); {

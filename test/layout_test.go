@@ -15,15 +15,17 @@ import (
 // What a package knows is kept by what it cannot reach: a check knows no
 // configuration file, a channel knows no other channel.
 var mayImport = map[string][]string{
-	"hacheck/haproxy":        {},
-	"hacheck/keepalived":     {},
-	"hacheck/checks":         {"hacheck/haproxy"},
-	"hacheck/notify":         {},
-	"hacheck/notify/secret":  {},
-	"hacheck/notify/email":   {"hacheck/notify", "hacheck/notify/secret"},
-	"hacheck/notify/webhook": {"hacheck/notify", "hacheck/notify/secret"},
-	"hacheck/notify/journal": {"hacheck/notify"},
-	"hacheck/notify/spool":   {"hacheck/notify"},
+	"hacheck/haproxy": {},
+	// Runs a real HAProxy for the tests of those who ask one.
+	"hacheck/haproxy/haproxytest": {},
+	"hacheck/keepalived":          {},
+	"hacheck/checks":              {"hacheck/haproxy"},
+	"hacheck/notify":              {},
+	"hacheck/notify/secret":       {},
+	"hacheck/notify/email":        {"hacheck/notify", "hacheck/notify/secret"},
+	"hacheck/notify/webhook":      {"hacheck/notify", "hacheck/notify/secret"},
+	"hacheck/notify/journal":      {"hacheck/notify"},
+	"hacheck/notify/spool":        {"hacheck/notify"},
 	// The contract every channel is tested against.
 	"hacheck/notify/notifytest": {"hacheck/notify"},
 	"hacheck/config": {
