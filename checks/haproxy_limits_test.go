@@ -2,51 +2,21 @@ package checks
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"hacheck/haproxy"
 	"hacheck/haproxy/haproxytest"
 )
 
-// deafPort is a port whose queue is full, so that the kernel drops what wants to
-// connect, as a dead host does.
-func deafPort(t testing.TB) int {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Close(fd) })
-	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(fd, 0)); err != nil {
-		t.Fatal(err)
-	}
-	name, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := name.(*unix.SockaddrInet4).Port
-	for {
-		conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), 200*time.Millisecond)
-		if err != nil {
-			return port
-		}
-		t.Cleanup(func() { conn.Close() })
-	}
-}
-
 func TestHAProxyServersThatDoNotAnswer(t *testing.T) {
-	deaf, free := deafPort(t), haproxytest.FreePorts(t, 2)
-	p := haproxytest.Start(t, haproxyGlobal+fmt.Sprintf("listen app\n    bind 127.0.0.1:%d\n    server a1 127.0.0.1:%d\n    server a2 127.0.0.1:%d\n", free[0], deaf, deaf))
+	deaf, free := notAccepting(t), haproxytest.FreePorts(t, 2)
+	p := haproxytest.Start(t, haproxyGlobal+fmt.Sprintf("listen app\n    bind 127.0.0.1:%d\n    server a1 %s\n    server a2 %s\n", free[0], deaf, deaf))
 	silent := func(ms int) string {
-		return fmt.Sprintf("is not checked by HAProxy, 127.0.0.1:%d: no answer in %d ms", deaf, ms)
+		return fmt.Sprintf("is not checked by HAProxy, %s: no answer in %d ms", deaf, ms)
 	}
 	h := checkOf(p.Config)
 	expect(t, runWithin(t, h, 5*time.Second), Fail,
@@ -72,23 +42,10 @@ func TestHAProxyPeersThatStall(t *testing.T) {
 		"within show stat": "Name: HAProxy\nPid: 1\nStopping: 0\n\n# pxname,svname,",
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { l.Close() })
-			go func() {
-				for {
-					conn, err := l.Accept()
-					if err != nil {
-						return
-					}
-					t.Cleanup(func() { conn.Close() })
-					fmt.Fprint(conn, text)
-				}
-			}()
+			path := filepath.Join(t.TempDir(), "s")
+			serve(t, "unix", path, answering(text))
 			h := NewHAProxy(nil)
-			h.Unit, h.Sockets = "", []haproxy.Address{{Network: haproxy.NetworkUnix, Addr: l.Addr().String()}}
+			h.Unit, h.Sockets = "", []haproxy.Address{unixSocket(path)}
 			result := runWithin(t, h, 100*time.Millisecond)
 			if result.Status != Fail || !strings.Contains(result.Reason, ": haproxy did not answer in time: ") {
 				t.Errorf("%s: %s", result.Status, result.Reason)
@@ -170,12 +127,12 @@ func testManyBackends(t *testing.T, comment string) {
 // Dead servers that use up all the time are not HAProxy's fault, and what comes
 // after them may well be alive.
 func TestHAProxyManyServersThatDoNotAnswer(t *testing.T) {
-	deaf, free := deafPort(t), haproxytest.FreePorts(t, 1)
+	deaf, free := notAccepting(t), haproxytest.FreePorts(t, 1)
 	var config strings.Builder
 	config.WriteString(haproxyGlobal)
 	fmt.Fprintf(&config, "frontend web\n    bind 127.0.0.1:%d\n", free[0])
 	for i := range 64 {
-		fmt.Fprintf(&config, "backend b%02d\n    server s 127.0.0.1:%d\n", i, deaf)
+		fmt.Fprintf(&config, "backend b%02d\n    server s %s\n", i, deaf)
 	}
 	p := haproxytest.Start(t, config.String())
 	h := checkOf(p.Config)

@@ -1,7 +1,6 @@
 package checks
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -126,13 +125,8 @@ func runUnprivileged(t *testing.T, test string, env ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "hap")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	self = filepath.Join(dir, "checks.test")
-	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(self, content, 0o755)); err != nil {
+	self = filepath.Join(openDir(t), "checks.test")
+	if err := os.WriteFile(self, content, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	command := exec.Command(self, "-test.run=^"+test+"$")

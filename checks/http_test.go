@@ -1,7 +1,6 @@
 package checks
 
 import (
-	"context"
 	"io"
 	"log"
 	"net"
@@ -150,12 +149,7 @@ func TestHTTP(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			defer cancel()
-			got := check.Run(ctx)
-			if got.Name != "web" || got.Status != test.status || got.Reason != test.reason {
-				t.Errorf("got %s %s %q\nwant %s %q", got.Name, got.Status, got.Reason, test.status, test.reason)
-			}
+			expectRun(t, check, "web", test.status, test.reason)
 		})
 	}
 }

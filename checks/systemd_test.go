@@ -174,12 +174,7 @@ func TestSystemdStates(t *testing.T) {
 				t.Fatal(err)
 			}
 			check.bus = systemdBus{address: address}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			defer cancel()
-			got := check.Run(ctx)
-			if got.Name != "units" || got.Status != test.status || got.Reason != test.reason {
-				t.Errorf("got %s %s %q\nwant %s %q", got.Name, got.Status, got.Reason, test.status, test.reason)
-			}
+			expectRun(t, check, "units", test.status, test.reason)
 		})
 	}
 }

@@ -60,6 +60,33 @@ func answering(text string) func(net.Conn) {
 // held by a socket that does not listen.
 func closedPort(t testing.TB) string {
 	t.Helper()
+	_, address := bound(t)
+	return address
+}
+
+// notAccepting returns the address of a listening TCP socket whose queue is
+// full: the kernel drops what else wants to connect, as a host does that is
+// gone.
+func notAccepting(t testing.TB) string {
+	t.Helper()
+	fd, address := bound(t)
+	if err := syscall.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	for range 16 {
+		conn, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
+		if err != nil {
+			return address
+		}
+		t.Cleanup(func() { conn.Close() })
+	}
+	t.Fatal("the queue of ", address, " does not fill")
+	return ""
+}
+
+// bound is a TCP socket with an address of loopback.
+func bound(t testing.TB) (fd int, address string) {
+	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +99,18 @@ func closedPort(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return "127.0.0.1:" + strconv.Itoa(name.(*syscall.SockaddrInet4).Port)
+	return fd, "127.0.0.1:" + strconv.Itoa(name.(*syscall.SockaddrInet4).Port)
+}
+
+// expectRun runs the check and compares the whole answer.
+func expectRun(t *testing.T, check Check, name string, status Status, reason string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	got := check.Run(ctx)
+	if got.Name != name || got.Status != status || got.Reason != reason {
+		t.Errorf("got %s %s %q\nwant %s %q", got.Name, got.Status, got.Reason, status, reason)
+	}
 }
 
 // authority issues certificates for tests.
@@ -217,12 +255,7 @@ func TestTCP(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			defer cancel()
-			got := check.Run(ctx)
-			if got.Name != "peers" || got.Status != test.status || got.Reason != test.reason {
-				t.Errorf("got %s %s %q\nwant %s %q", got.Name, got.Status, got.Reason, test.status, test.reason)
-			}
+			expectRun(t, check, "peers", test.status, test.reason)
 		})
 	}
 

@@ -303,6 +303,21 @@ func saveAs(t *testing.T, uid uint32, dir string) error {
 	return nil
 }
 
+// openDir is a directory for other users, too, as t.TempDir's parents are closed
+// to them.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "hacheck")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 func wantMode(t *testing.T, path string, want fs.FileMode) {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -344,15 +359,7 @@ func TestSaveVerdictTwoUsers(t *testing.T) {
 	}
 	const script = 65534
 	for _, order := range [][]uint32{{0, script, 0, script}, {script, 0, script}} {
-		base, err := os.MkdirTemp("/tmp", "verdict") // t.TempDir's parents are closed to others
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { os.RemoveAll(base) })
-		if err := os.Chmod(base, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		dir := filepath.Join(base, "run")
+		dir := filepath.Join(openDir(t), "run")
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -372,19 +379,11 @@ func TestSaveVerdictTwoUsers(t *testing.T) {
 	}
 
 	// In a directory of root's the script user is told so.
-	base, err := os.MkdirTemp("/tmp", "verdict")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(base) })
-	if err := os.Chmod(base, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(base, "run")
+	dir := filepath.Join(openDir(t), "run")
 	if err := saveAs(t, 0, dir); err != nil {
 		t.Fatal(err)
 	}
-	err = saveAs(t, script, dir)
+	err := saveAs(t, script, dir)
 	if err == nil || !strings.Contains(err.Error(), `keep the verdict of "x" in `+dir+": openat .") || !strings.Contains(err.Error(), "permission denied") {
 		t.Errorf("got %v", err)
 	}
