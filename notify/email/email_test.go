@@ -14,7 +14,6 @@ import (
 	"net/mail"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -76,9 +75,7 @@ func TestContract(t *testing.T) {
 			}
 			notifytest.Contract{
 				New: func(t *testing.T, address string) notify.Notifier {
-					_, text, _ := net.SplitHostPort(address)
-					port, _ := strconv.Atoi(text)
-					cfg := config(port)
+					cfg := config(portOf(address))
 					cfg.TLS = mode
 					if mode != Opportunistic {
 						cfg = withLogin(t, cfg)

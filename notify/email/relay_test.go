@@ -295,50 +295,46 @@ func keyed(key []byte, text string) []byte {
 // client has said more. Other lines get "250 ok".
 func scripted(t *testing.T, greeting string, replies map[string]string) int {
 	t.Helper()
-	listener := notifytest.Listen(t)
-	go func() {
+	return portOf(notifytest.Serve(t, func(conn net.Conn, _ <-chan struct{}) {
+		fmt.Fprint(conn, greeting)
+		buffer, pending := make([]byte, 4096), []byte(nil)
 		for {
-			conn, err := listener.Accept()
+			n, err := conn.Read(buffer)
 			if err != nil {
 				return
 			}
-			go func() {
-				defer conn.Close()
-				fmt.Fprint(conn, greeting)
-				buffer, pending := make([]byte, 4096), []byte(nil)
-				for {
-					n, err := conn.Read(buffer)
-					if err != nil {
-						return
-					}
-					pending = append(pending, buffer[:n]...)
-					for {
-						line, rest, found := bytes.Cut(pending, []byte("\r\n"))
-						if !found {
-							break
-						}
-						pending = rest
-						reply := "250 ok\r\n"
-						for word, text := range replies {
-							if strings.HasPrefix(string(line), word) {
-								reply = strings.ReplaceAll(text, "LINE", string(line))
-							}
-						}
-						if reply == "" {
-							return
-						}
-						now, later, wait := strings.Cut(reply, "\x00")
-						fmt.Fprint(conn, now)
-						if wait {
-							conn.Read(buffer) //nolint:errcheck // whatever it says
-							fmt.Fprint(conn, later)
-						}
+			pending = append(pending, buffer[:n]...)
+			for {
+				line, rest, found := bytes.Cut(pending, []byte("\r\n"))
+				if !found {
+					break
+				}
+				pending = rest
+				reply := "250 ok\r\n"
+				for word, text := range replies {
+					if strings.HasPrefix(string(line), word) {
+						reply = strings.ReplaceAll(text, "LINE", string(line))
 					}
 				}
-			}()
+				if reply == "" {
+					return
+				}
+				now, later, wait := strings.Cut(reply, "\x00")
+				fmt.Fprint(conn, now)
+				if wait {
+					conn.Read(buffer) //nolint:errcheck // whatever it says
+					fmt.Fprint(conn, later)
+				}
+			}
 		}
-	}()
-	return listener.Addr().(*net.TCPAddr).Port
+	}))
+}
+
+// portOf is the port of an address.
+func portOf(address string) int {
+	_, text, _ := net.SplitHostPort(address)
+	port, _ := strconv.Atoi(text)
+	return port
 }
 
 // converse is a relay that goes through one dialogue: it waits for each text

@@ -60,7 +60,7 @@ func (c Contract) Run(t *testing.T) {
 
 // against lets one odd peer meet both ways a context ends.
 func (c Contract) against(t *testing.T, peer peer) {
-	notifier := c.New(t, serve(t, func(conn net.Conn, done <-chan struct{}) {
+	notifier := c.New(t, Serve(t, func(conn net.Conn, done <-chan struct{}) {
 		if c.ClientFirst {
 			if _, err := conn.Read(make([]byte, 1)); err != nil {
 				return
@@ -231,8 +231,10 @@ func Listen(t *testing.T) net.Listener {
 	return listener
 }
 
-// serve runs a peer for the length of the test and returns its address.
-func serve(t *testing.T, handle func(net.Conn, <-chan struct{})) string {
+// Serve runs a peer for the length of the test and returns its address of
+// loopback. Each connection is given to handle, whose done is closed at the end
+// of the test, and closed behind it.
+func Serve(t *testing.T, handle func(net.Conn, <-chan struct{})) string {
 	t.Helper()
 	listener := Listen(t)
 	done := make(chan struct{})
