@@ -18,64 +18,22 @@ const (
 )
 
 // ParseLanguage reads a language tag in any case, with '-' or '_' between its
-// parts. Empty means English. The error names the languages there are and, for
-// a slip of the pen, the nearest one.
+// parts. Empty means English. The error names the languages there are.
 func ParseLanguage(text string) (Language, error) {
 	if text == "" {
 		return English, nil
 	}
-	wanted := strings.ToLower(strings.ReplaceAll(text, "_", "-"))
-	languages := [...]Language{English, SimplifiedChinese, TraditionalChinese}
-	nearest, distance := English, len(wanted)+1
-	for _, language := range languages {
-		tag := strings.ToLower(string(language))
-		if tag == wanted {
+	wanted := strings.ReplaceAll(text, "_", "-")
+	for _, language := range [...]Language{English, SimplifiedChinese, TraditionalChinese} {
+		if strings.EqualFold(wanted, string(language)) {
 			return language, nil
-		}
-		if d := editDistance(wanted, tag); d < distance {
-			nearest, distance = language, d
 		}
 	}
 	shown := clean(text, 20)
-	switch {
-	case wanted == "zh":
+	if strings.EqualFold(wanted, "zh") {
 		return "", fmt.Errorf("%q does not say which Chinese: use zh-CN (simplified) or zh-TW (traditional)", shown)
-	case strings.HasPrefix(wanted, "en-"):
-		nearest = English
-	case strings.HasPrefix(wanted, "zh-hans"), strings.HasPrefix(wanted, "zh-sg"):
-		nearest = SimplifiedChinese
-	case strings.HasPrefix(wanted, "zh-hant"), strings.HasPrefix(wanted, "zh-hk"), strings.HasPrefix(wanted, "zh-mo"):
-		nearest = TraditionalChinese
-	case distance > 2:
-		return "", fmt.Errorf("%q is not a language of messages: use en, zh-CN or zh-TW", shown)
 	}
-	return "", fmt.Errorf("%q is not a language of messages (en, zh-CN, zh-TW): did you mean %s?", shown, nearest)
-}
-
-// editDistance counts the bytes to insert, delete or replace to get from a to
-// b. Tags are short, and a text much longer than they are is never near, so
-// that the count stops there.
-func editDistance(a, b string) int {
-	if len(a) > len(b)+8 {
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return "", fmt.Errorf("%q is not a language of messages: use en, zh-CN or zh-TW", shown)
 }
 
 // phrases are the words of one language. Fields with verbs say in their
