@@ -59,6 +59,9 @@ func (s *Spool) alter(name string, channels []string, channel string, outcome Ou
 		entry.setOutcome(channel, outcome)
 	}
 	settled, anyDead := entry.settled(channels)
+	if settled && entry.giveUpAbsent(channels) {
+		anyDead = true
+	}
 	if settled && !anyDead {
 		if err := s.remove(queueDir, name); err != nil {
 			return kept, err

@@ -501,7 +501,7 @@ func (d *drainer) giveUp(item *item, channel, reason string) {
 
 // record keeps an outcome on disk and in the item.
 func (d *drainer) record(item *item, channel string, outcome Outcome) error {
-	fate, err := d.s.alter(item.name, d.names, channel, outcome)
+	fate, err := d.s.alter(item.name, d.wanted(item.made), channel, outcome)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	item.outcomes[channel] = outcome
@@ -615,10 +615,11 @@ func (d *drainer) loadOne(name string, markers map[string]bool) (*item, bool) {
 			entry.setOutcome(channel, outcome)
 		}
 	}
-	if settled, _ := entry.settled(d.names); settled && len(d.names) > 0 {
+	wanted := d.wanted(entry.Event.Time)
+	if settled, _ := entry.settled(wanted); settled && len(d.names) > 0 {
 		// A drainer was killed between a record and the removal, or a
 		// channel has left the configuration.
-		fate, err := d.s.alter(name, d.names, "", Outcome{})
+		fate, err := d.s.alter(name, wanted, "", Outcome{})
 		if err != nil {
 			d.warn(fmt.Errorf("clear away entry %s: %w", name, err))
 		}
@@ -632,6 +633,14 @@ func (d *drainer) loadOne(name string, markers map[string]bool) (*item, bool) {
 		item.outcomes = make(map[string]Outcome)
 	}
 	return item, true
+}
+
+// wanted names the channels that must have had an event before its entry may go.
+func (d *drainer) wanted(made time.Time) []string {
+	if len(d.policy.Awaited) == 0 || d.policy.old(made, time.Now()) {
+		return d.names
+	}
+	return slices.Concat(d.names, d.policy.Awaited)
 }
 
 // enforceLimits gives up the oldest entries of a queue that is too large.

@@ -424,6 +424,33 @@ func TestAMisbehavingChannelHarmsOnlyItself(t *testing.T) {
 	})
 }
 
+func TestAwaitedChannel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spool := open(t, t.TempDir())
+		put(t, spool, event("VI_1", 1))
+		journal, mail := &fake{name: "journal"}, &fake{name: "mail/ops"}
+		awaiting := Policy{Awaited: []string{"mail"}}
+		for range 2 {
+			if report := drain(t, spool, awaiting, journal); report.Remaining != 1 || report.Deferred+report.Dead != 0 {
+				t.Errorf("%+v", report)
+			}
+		}
+		wantSeen(t, journal, "VI-1-001")
+		// It can be used at last, under a name that was not known before.
+		if report := drain(t, spool, Policy{}, journal, mail); report.Remaining != 0 || report.Delivered != 1 {
+			t.Errorf("%+v", report)
+		}
+		wantSeen(t, mail, "VI-1-001")
+
+		put(t, spool, event("VI_1", 2))
+		drain(t, spool, awaiting, journal)
+		time.Sleep(73 * time.Hour)
+		if report := drain(t, spool, awaiting, journal); report.Remaining != 0 {
+			t.Errorf("past the age limit: %+v", report)
+		}
+	})
+}
+
 func TestConfigurationChanges(t *testing.T) {
 	spool := open(t, t.TempDir())
 	put(t, spool, event("VI_1", 1))
@@ -433,12 +460,16 @@ func TestConfigurationChanges(t *testing.T) {
 	}
 	mail, hook := &fake{name: "mail"}, &fake{name: "hook", answer: fail("no route")}
 	drain(t, spool, Policy{}, mail, hook)
-	// The hook channel leaves: what only it lacks is complete.
+	// The hook channel leaves: what only it lacks is a dead letter.
 	if report := drain(t, spool, Policy{}, mail); report.Remaining != 0 || report.Delivered != 0 {
 		t.Errorf("%+v", report)
 	}
+	dead, _, err := spool.Dead(context.Background())
+	if err != nil || len(dead) != 1 || dead[0].Channels["hook"].LastError != "the channel is no longer configured; before that: no route" {
+		t.Errorf("dead letters %+v, %v", dead, err)
+	}
 	wantSeen(t, mail, "VI-1-001")
-	_, err := spool.Drain(context.Background(), []notify.Notifier{mail, mail}, Policy{})
+	_, err = spool.Drain(context.Background(), []notify.Notifier{mail, mail}, Policy{})
 	if err == nil || err.Error() != `drain the spool: two channels are named "mail"` {
 		t.Errorf("two channels of one name: %v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -97,6 +98,21 @@ func (e *Entry) settled(channels []string) (settled, dead bool) {
 		}
 	}
 	return settled, dead
+}
+
+// giveUpAbsent gives up what is pending on channels that are not of the list,
+// and reports whether anything was: a channel that was renamed or left out of
+// the configuration must not take its events with it unseen.
+func (e *Entry) giveUpAbsent(channels []string) (any bool) {
+	for name, outcome := range e.Channels {
+		if outcome.State == Pending && !slices.Contains(channels, name) {
+			outcome.State = Dead
+			outcome.LastError = shorten("the channel is no longer configured; before that: "+outcome.LastError, maxError)
+			e.Channels[name] = outcome
+			any = true
+		}
+	}
+	return any
 }
 
 // newEntry is the file of an event that no channel has seen.

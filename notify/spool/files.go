@@ -151,10 +151,29 @@ func (o ownership) makeDir(root *os.Root, name string) error {
 		defer dir.Close()
 		return o.apply(dir, o.dir)
 	}
-	if err == nil && !info.IsDir() {
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
 		return fmt.Errorf("%w: %s is in its place; move it away", syscall.ENOTDIR, describe(info))
 	}
-	return err
+	if o.unfinished(info) {
+		dir, err := openDir(root, name)
+		if err != nil {
+			return err
+		}
+		defer dir.Close()
+		return o.apply(dir, o.dir)
+	}
+	return nil
+}
+
+// unfinished reports whether this account made the directory and was killed
+// before it could give it its owner and mode.
+func (o ownership) unfinished(info fs.FileInfo) bool {
+	stat := info.Sys().(*syscall.Stat_t)
+	return int(stat.Uid) == os.Geteuid() &&
+		(stat.Uid != o.uid && os.Geteuid() == 0 || info.Mode().Perm()&0o700 != 0o700)
 }
 
 // openDir opens a directory and nothing else: a FIFO in its place would hang

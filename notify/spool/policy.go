@@ -31,6 +31,10 @@ type Policy struct {
 	// letters likewise: the oldest beyond them are deleted.
 	MaxEntries int
 	MaxBytes   int64
+	// Awaited names channels that are configured and cannot be used now, such
+	// as a mail relay whose settings cannot be read: until MaxAge an entry
+	// stays for them though all others have had it.
+	Awaited []string
 	// IgnoreBackoff makes an entry due although its pause is not over. It is
 	// for who has a reason to try again: a hook with a new event, a person. A
 	// pause that the peer asked for is kept all the same.

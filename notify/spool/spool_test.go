@@ -790,3 +790,18 @@ func FuzzNames(f *testing.F) {
 		}
 	})
 }
+
+// A hook that was killed between making a directory and giving it its mode
+// leaves one that is of no use to anybody: the next one finishes it.
+func TestUnfinishedDirectoryIsFinished(t *testing.T) {
+	stateDir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(stateDir, "spool"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	spool := open(t, stateDir)
+	put(t, spool, event("VI_1", 1))
+	info, err := os.Stat(filepath.Join(stateDir, "spool"))
+	if err != nil || info.Mode().Perm() != 0o750 {
+		t.Errorf("the directory has mode %v, %v", info.Mode(), err)
+	}
+}
