@@ -7,6 +7,8 @@ package main
 
 import (
 	"bufio"
+	"cmp"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,20 +20,34 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
 )
 
 func main() {
-	binary := flag.String("hacheck", "bin/hacheck", "the hacheck to measure")
-	empty := flag.String("empty", "bin/empty", "the empty Go program")
-	rounds := flag.Int("rounds", 200, "runs of each contestant")
+	var o options
+	flag.StringVar(&o.hacheck, "hacheck", "bin/hacheck", "the hacheck to measure")
+	flag.StringVar(&o.empty, "empty", "bin/empty", "the empty Go program")
+	flag.StringVar(&o.script, "script", "bench/usual/check_haproxy.sh", "the usual script")
+	flag.IntVar(&o.rounds, "rounds", 200, "runs of each contestant")
+	flag.IntVar(&o.frozen, "frozen", 20, "runs against a frozen HAProxy, about a second each")
+	flag.BoolVar(&o.systemd, "systemd", false, "end with an error unless systemd answers here that haproxy.service is active")
+	flag.StringVar(&o.output, "output", "text", "text or json")
 	flag.Parse()
-	if err := run(*binary, *empty, *rounds); err != nil {
+	if err := o.run(os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
+
+type options struct {
+	hacheck, empty, script string
+	rounds, frozen         int
+	systemd                bool
+	output                 string
+}
+
+// warmUp is how many first rounds do not count.
+const warmUp = 5
 
 // contestant is one command to start again and again.
 type contestant struct {
@@ -85,107 +101,192 @@ func (c *contestant) cpu() time.Duration {
 }
 func (c *contestant) rss() int64 { return median(c.runs, func(r cost) int64 { return r.maxRSS }) }
 
-func run(binary, empty string, rounds int) error {
+func (o *options) run(w io.Writer) error {
+	if o.rounds < 1 || o.frozen < 1 {
+		return errors.New("-rounds and -frozen must be at least 1")
+	}
+	if o.output != "text" && o.output != "json" {
+		return fmt.Errorf("-output %q is neither text nor json", o.output)
+	}
 	dir, err := os.MkdirTemp("", "hacheck-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
 
+	load, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return err
+	}
+	r := &report{Rounds: o.rounds, Load: strings.Fields(string(load))[0]}
+	if err := o.checks(r, dir); err != nil {
+		return err
+	}
+	if err := o.freeze(r, dir); err != nil {
+		return err
+	}
+	if err := o.hook(r, dir); err != nil {
+		return err
+	}
+	if o.output == "json" {
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(r)
+	}
+	return r.print(w)
+}
+
+// check is the command line of 'hacheck haproxy' against one HAProxy.
+func (o *options) check(h *haproxy, dir string, more ...string) []string {
+	return append([]string{o.hacheck, "haproxy", "--config", h.hacheckYAML, "--haproxy-cfg", h.cfg, "--run-dir", dir}, more...)
+}
+
+// checks runs the contestants for a healthy HAProxy.
+func (o *options) checks(r *report, dir string) error {
 	backend, err := listen()
 	if err != nil {
 		return err
 	}
 	defer backend.Close()
-	small, err := startHAProxy(dir, "small", 5, 2, backend.Addr().String())
+	address := backend.Addr().String()
+	smallHAProxy, err := startHAProxy(dir, "small", 5, 2, address)
 	if err != nil {
 		return err
 	}
-	defer small.stop()
-	large, err := startHAProxy(dir, "large", 1000, 10, backend.Addr().String())
+	defer smallHAProxy.stop()
+	largeHAProxy, err := startHAProxy(dir, "large", 1000, 10, address)
 	if err != nil {
 		return err
 	}
-	defer large.stop()
+	defer largeHAProxy.stop()
 
-	_, systemdErr := os.Stat("/run/systemd/system")
-	systemd := systemdErr == nil
-	usual := []string{"bench/usual/check_haproxy.sh"}
-	if !systemd {
-		// Without systemd its client fails at once; the script's other half
-		// would never run. A stand-in that answers "active" for nothing keeps
-		// the comparison fair to the script.
+	unit, err := unitPart(o.check(smallHAProxy, dir, "--output", "json"))
+	if err != nil {
+		return err
+	}
+	r.Systemd, r.Unit = unit.Status == "pass", unit.Reason
+	usual := []string{o.script}
+	switch {
+	case r.Systemd:
+	case o.systemd:
+		return fmt.Errorf("hacheck haproxy does not find its unit active: %s: %s", unit.Status, unit.Reason)
+	default:
+		// Without an active unit the script ends at once; its other half would
+		// never run. A stand-in that answers "active" for nothing keeps the
+		// comparison fair to the script.
 		if err := os.WriteFile(filepath.Join(dir, "systemctl"), []byte("#!/bin/sh\nexit 0\n"), 0o755); err != nil {
 			return err
 		}
-		usual = append([]string{"env", "PATH=" + dir + ":" + os.Getenv("PATH")}, usual...)
+		usual = []string{"env", "PATH=" + dir + ":" + os.Getenv("PATH"), o.script}
 	}
-	check := func(h *haproxy, more ...string) []string {
-		return append([]string{binary, "haproxy", "--config", h.hacheckYAML, "--haproxy-cfg", h.cfg, "--run-dir", dir}, more...)
-	}
-	contestants := []*contestant{
-		{name: "empty Go program", args: []string{empty}},
-		{name: "usual script, 5 ports", args: append(usual, small.ports...)},
-		{name: "hacheck haproxy, 5 backends", args: check(small)},
-		{name: "hacheck haproxy, 5 backends, one named", args: check(small, "--backend", "b0")},
-		{name: "hacheck haproxy, 10,000 servers", args: check(large)},
-		{name: "hacheck haproxy, 10,000 servers, one named", args: check(large, "--backend", "b0")},
-	}
-	for round := range rounds + 5 {
+	script := func(ports ...string) []string { return slices.Concat(usual, ports) }
+	var (
+		empty      = &contestant{name: "empty Go program", args: []string{o.empty}}
+		onePort    = &contestant{name: "usual script, 1 port", args: script(smallHAProxy.ports[0])}
+		allPorts   = &contestant{name: "usual script, 5 ports", args: script(smallHAProxy.ports...)}
+		small      = &contestant{name: "hacheck haproxy, 5 backends", args: o.check(smallHAProxy, dir)}
+		smallNamed = &contestant{name: "hacheck haproxy, 5 backends, one named", args: o.check(smallHAProxy, dir, "--backend", "b0")}
+		large      = &contestant{name: "hacheck haproxy, 10,000 servers", args: o.check(largeHAProxy, dir)}
+		largeNamed = &contestant{name: "hacheck haproxy, 10,000 servers, one named", args: o.check(largeHAProxy, dir, "--backend", "b0")}
+	)
+	contestants := []*contestant{empty, onePort, allPorts, small, smallNamed, large, largeNamed}
+	for round := range warmUp + o.rounds {
 		for _, c := range contestants {
 			if err := c.once(); err != nil {
 				return err
 			}
-			if round < 5 {
+			if round < warmUp {
 				c.runs = nil
 			}
 		}
 	}
-	report(contestants, systemd, rounds)
-	return hook(binary, dir, rounds)
+	var own syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil {
+		return err
+	}
+	r.LeastRSS = mb(own.Maxrss)
+	for _, c := range contestants {
+		r.Contestants = append(r.Contestants, figures{c.name, ms(c.wall()), ms(c.cpu()), mb(c.rss())})
+	}
+	r.compare("healthy check / usual script with 5 ports, wall", div(small.wall(), allPorts.wall()), 0.4)
+	r.compare("healthy check / usual script with 5 ports, CPU", div(small.cpu(), allPorts.cpu()), 0.4)
+	r.compare("healthy check / usual script with 1 port, wall", div(small.wall(), onePort.wall()), 0)
+	r.compare("healthy check / usual script with 1 port, CPU", div(small.cpu(), onePort.cpu()), 0)
+	r.compare("healthy check / empty Go program, wall", div(small.wall(), empty.wall()), 4)
+	r.compare("10,000 servers, default policy, wall in ms", ms(large.wall()), 15)
+	r.compare("10,000 servers, default policy, max RSS in MB", mb(large.rss()), 25)
+	r.compare("one named backend, 10,000 servers / small, wall", div(largeNamed.wall(), smallNamed.wall()), 1.2)
+	return nil
 }
 
-func report(contestants []*contestant, systemd bool, rounds int) {
-	empty, usual, small, smallNamed, large, largeNamed := contestants[0], contestants[1], contestants[2], contestants[3], contestants[4], contestants[5]
-	fmt.Printf("Medians of %d interleaved runs each, whole processes.", rounds)
-	if systemd {
-		fmt.Println(" systemd answers both contestants.")
-	} else {
-		fmt.Println(" No systemd here: the script's systemctl is a stand-in that costs nothing but its start.")
+// part is what hacheck says about one part of a check.
+type part struct{ Name, Status, Reason string }
+
+// unitPart runs a check once and gives its part about the unit: contestants
+// that are to ask systemd must get an answer from it.
+func unitPart(args []string) (part, error) {
+	output, err := exec.Command(args[0], args[1:]...).Output()
+	if err != nil {
+		return part{}, fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, output)
 	}
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "\twall ms\tCPU ms\tmax RSS MB\t")
-	for _, c := range contestants {
-		fmt.Fprintf(table, "%s\t%.2f\t%.2f\t%.1f\t\n", c.name, ms(c.wall()), ms(c.cpu()), float64(c.rss())/1024)
+	var verdict struct{ Parts []part }
+	if err := json.Unmarshal(output, &verdict); err != nil {
+		return part{}, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
 	}
-	table.Flush()
-	fmt.Println()
-	ratio := func(what string, value, budget float64) {
-		verdict := "within"
-		if value > budget {
-			verdict = "OVER"
+	for _, p := range verdict.Parts {
+		if p.Name == "unit" {
+			return p, nil
 		}
-		fmt.Printf("%-58s %6.2f  (budget %g: %s)\n", what, value, budget, verdict)
 	}
-	ratio("healthy check / usual script, wall", div(small.wall(), usual.wall()), 0.4)
-	ratio("healthy check / usual script, CPU", div(small.cpu(), usual.cpu()), 0.4)
-	ratio("healthy check / empty Go program, wall", div(small.wall(), empty.wall()), 4)
-	ratio("10,000 servers, default policy, wall in ms", ms(large.wall()), 15)
-	ratio("10,000 servers, default policy, max RSS in MB", float64(large.rss())/1024, 25)
-	ratio("one named backend, 10,000 servers / small, wall", div(largeNamed.wall(), smallNamed.wall()), 1.2)
+	return part{}, fmt.Errorf("%s: the answer has no part named unit: %s", strings.Join(args, " "), output)
+}
+
+// A check's deadline, and what it may take past it: keepalived gives a script
+// one second by default.
+const (
+	deadline  = 900 * time.Millisecond
+	allowance = 50 * time.Millisecond
+)
+
+// freeze measures how long a check takes to give up on a HAProxy that takes
+// connections and answers none.
+func (o *options) freeze(r *report, dir string) error {
+	backend, err := listen()
+	if err != nil {
+		return err
+	}
+	defer backend.Close()
+	h, err := startHAProxy(dir, "frozen", 5, 2, backend.Addr().String())
+	if err != nil {
+		return err
+	}
+	defer h.stop()
+	if err := h.command.Process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	c := &contestant{name: "hacheck haproxy, frozen HAProxy", args: o.check(h, dir), wantExit: 1}
+	for range o.frozen {
+		if err := c.once(); err != nil {
+			return err
+		}
+	}
+	longest := slices.MaxFunc(c.runs, func(a, b cost) int { return cmp.Compare(a.wall, b.wall) })
+	r.compare(fmt.Sprintf("frozen HAProxy, %d runs, median in ms", o.frozen), ms(c.wall()), ms(deadline+allowance))
+	r.compare(fmt.Sprintf("frozen HAProxy, %d runs, longest in ms", o.frozen), ms(longest.wall), ms(deadline+allowance))
+	return nil
 }
 
 // hook measures the time from the start of 'hacheck notify' until it says that
 // the event is on disk.
-func hook(binary, dir string, rounds int) error {
+func (o *options) hook(r *report, dir string) error {
 	conf := filepath.Join(dir, "keepalived.conf")
 	content := "vrrp_instance VI_1 {\n interface lo\n virtual_router_id 51\n virtual_ipaddress {\n 192.0.2.100/24\n }\n}\n"
 	if err := os.WriteFile(conf, []byte(content), 0o600); err != nil {
 		return err
 	}
 	var times []time.Duration
-	for range rounds {
-		command := exec.Command(binary, "notify", "--config", "/dev/null", "--keepalived-conf", conf, "--state-dir", filepath.Join(dir, "state"), "--run-dir", dir, "MASTER", "VI_1")
+	for range o.rounds {
+		command := exec.Command(o.hacheck, "notify", "--config", "/dev/null", "--keepalived-conf", conf, "--state-dir", filepath.Join(dir, "state"), "--run-dir", dir, "MASTER", "VI_1")
 		stdout, err := command.StdoutPipe()
 		if err != nil {
 			return err
@@ -210,11 +311,12 @@ func hook(binary, dir string, rounds int) error {
 		}
 	}
 	slices.Sort(times)
-	fmt.Printf("\nhook until the event is on disk, %d runs: median %.2f ms (budget 10), p99 %.2f ms (budget 50)\n",
-		rounds, ms(times[len(times)/2]), ms(times[len(times)*99/100]))
+	r.compare(fmt.Sprintf("hook until the event is on disk, %d runs, median in ms", o.rounds), ms(times[len(times)/2]), 10)
+	r.compare(fmt.Sprintf("hook until the event is on disk, %d runs, p99 in ms", o.rounds), ms(times[len(times)*99/100]), 50)
 	return nil
 }
 
+func mb(kib int64) float64           { return float64(kib) / 1024 }
 func ms(d time.Duration) float64     { return float64(d.Microseconds()) / 1000 }
 func div(a, b time.Duration) float64 { return float64(a) / float64(b) }
 

@@ -54,6 +54,7 @@ func TestLab(t *testing.T) {
 	t.Run("split brain", func(t *testing.T) { l.splitBrain(ctx, t) })
 	t.Run("usual scripts", func(t *testing.T) { l.usualScripts(ctx, t) })
 	t.Run("systemd", func(t *testing.T) { l.systemdCheck(ctx, t) })
+	t.Run("CheckCost", func(t *testing.T) { l.checkCost(ctx, t) })
 	t.Logf("the scenarios took %s", time.Since(begin).Round(time.Second))
 }
 
@@ -193,19 +194,25 @@ func newLab(ctx context.Context, t *testing.T) *lab {
 
 func (l *lab) nodes() []*node { return []*node{l.a, l.b} }
 
-// hacheckBinary builds hacheck from this tree, or takes the one
+// hacheckBinary builds hacheck from this tree as it ships, or takes the one
 // HACHECK_LAB_BINARY names.
 func hacheckBinary(ctx context.Context, t *testing.T) string {
 	t.Helper()
 	if path := os.Getenv("HACHECK_LAB_BINARY"); path != "" {
 		return path
 	}
-	path := filepath.Join(t.TempDir(), "hacheck")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "./cmd/hacheck")
-	build.Dir = filepath.Join("..", "..")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building hacheck: %v\n%s", err, output)
+	return build(ctx, t, "./cmd/hacheck")
+}
+
+// build builds one of the module's programs, static as the nodes need it.
+func build(ctx context.Context, t *testing.T, pkg string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), filepath.Base(pkg))
+	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, pkg)
+	command.Dir = filepath.Join("..", "..")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("building %s: %v\n%s", pkg, err, output)
 	}
 	return path
 }
@@ -218,6 +225,9 @@ func installBinary(from, to string) error {
 		return err
 	}
 	defer source.Close()
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
 	target, err := os.OpenFile(to+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755)
 	if err != nil {
 		return err

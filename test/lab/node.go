@@ -81,14 +81,16 @@ func (n *node) prepare() error {
 		// Whether systemd brings HAProxy back decides between a blink and a
 		// failover, so a scenario chooses; the lab's many starts are not a
 		// crash loop.
-		"/etc/systemd/system/haproxy.service.d/lab.conf": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=no\n",
-		// Debian's unit sends SIGTERM to the whole control group, and with it
-		// to a stop hook that has just been forked: in 1 stop of 14 it died
-		// before it could begin. SIGTERM to keepalived alone leaves the hook
-		// the second keepalived gives it.
-		"/etc/systemd/system/keepalived.service.d/lab.conf": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nKillMode=mixed\n",
+		"/etc/systemd/system/haproxy.service.d/lab.conf":    "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=no\n",
+		"/etc/systemd/system/keepalived.service.d/lab.conf": "[Unit]\nStartLimitIntervalSec=0\n",
 		"/etc/systemd/system/app@.service":                  "[Unit]\nDescription=App %i\n[Service]\nExecStart=/bin/sleep infinity\n",
 	}
+	// The project's own drop-in, as an operator installs it.
+	shipped, err := os.ReadFile(filepath.Join("..", "..", "packaging", "keepalived.service.d", "hacheck.conf"))
+	if err != nil {
+		return err
+	}
+	files["/etc/systemd/system/keepalived.service.d/hacheck.conf"] = string(shipped)
 	for path, text := range files {
 		if err := n.write(path, text, 0o644); err != nil {
 			return err

@@ -5,7 +5,6 @@ package lab
 import (
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -31,19 +30,12 @@ type row struct {
 type report struct {
 	mu   sync.Mutex
 	rows []row
-	cost []string
 }
 
 func (r *report) add(added row) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rows = append(r.rows, added)
-}
-
-func (r *report) addCost(line string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.cost = append(r.cost, line)
 }
 
 // print writes the table. It says what the numbers are, for readers who see
@@ -68,7 +60,4 @@ func (r *report) print(w io.Writer) {
 			row.here, row.there, row.failed, row.checks, row.mails, row.exit, verdict, row.note)
 	}
 	_ = table.Flush()
-	if len(r.cost) > 0 {
-		fmt.Fprintf(w, "\n%s\n", strings.Join(r.cost, "\n"))
-	}
 }
