@@ -4,7 +4,8 @@
 // servers behind HAProxy beside them. It breaks the pair in every way that
 // matters and asserts where the virtual addresses are, how long the move took,
 // which mails and webhook posts came and what the check answered. The same
-// faults are then put to the usual shell scripts, and one table shows both.
+// faults are then put to the usual shell scripts, and one table shows both. At
+// the end the benchmark runs on a node, where systemd and D-Bus are real.
 //
 // It needs root, debootstrap, systemd-nspawn and nsenter ("test/install lab" installs
 // them) and runs with:
