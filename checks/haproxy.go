@@ -45,10 +45,12 @@ type HAProxy struct {
 	ProbeLimit   int
 	ProbeTimeout time.Duration
 
-	// units and listening stand in for systemd and the kernel where a test
-	// needs an answer they would not give here. Nil means the real ones.
+	// units, listening and process stand in for systemd, the kernel and /proc
+	// where a test needs an answer they would not give here. Nil means the
+	// real ones.
 	units     func(ctx context.Context, patterns []string) ([]unitState, error)
 	listening func(ctx context.Context) ([]netip.AddrPort, error)
+	process   func(ctx context.Context) presence
 }
 
 // ListenerPolicy says which addresses must accept connections.
@@ -152,7 +154,36 @@ func (h *HAProxy) run(ctx context.Context) Result {
 	sources := h.sources(ctx)
 	answer, backends := h.look(ctx, sources, h.patience(left))
 	listeners := h.listeners(sources, answer, await(ctx, kernel, kernelListeners{err: errLate}))
-	return compose(h.Name(), await(ctx, unit, Result{Name: "unit", Status: Unknown, Reason: h.Unit + ": systemd: " + errLate.Error()}), answer.part, listeners, backends)
+	systemd := await(ctx, unit, Result{Name: "unit", Status: Unknown, Reason: h.Unit + ": systemd: " + errLate.Error()})
+	if answer.gone && h.livesElsewhere(ctx, systemd, listeners) {
+		answer.part.Status = Warn
+	}
+	return compose(h.Name(), systemd, answer.part, listeners, backends)
+}
+
+// livesElsewhere reports whether HAProxy runs for sure, although nobody listens
+// on the socket it was asked at: haproxy.cfg was changed and not reloaded yet,
+// or it was started with another one. Its unit proves that; without one, its
+// addresses do, as long as there is a process that they can belong to.
+func (h *HAProxy) livesElsewhere(ctx context.Context, unit, listeners Result) bool {
+	switch {
+	case unit.Status == Pass:
+		return true
+	case unit.Status == Fail || !listeners.Status.Healthy():
+		return false
+	}
+	look := h.process
+	if look == nil {
+		look = func(ctx context.Context) presence { return findProcess(ctx, "/proc") }
+	}
+	switch look(ctx) {
+	case present:
+		return true
+	case hidden:
+		// Another program may have taken one address, hardly all of them.
+		return listeners.Status == Pass
+	}
+	return false
 }
 
 // errLate says that a part outstayed its context.
@@ -279,19 +310,28 @@ func (h *HAProxy) unit(ctx context.Context, timeout time.Duration) Result {
 
 // sources are what haproxy.cfg and the options say about where to look.
 type sources struct {
-	sockets    []haproxy.Address
-	configured bool // the sockets are named, not guessed
-	config     *haproxy.Config
-	err        error // why there is no config
+	sockets []adminSocket
+	none    bool // haproxy.cfg was read and has no socket
+	config  *haproxy.Config
+	err     error // why there is no config
+}
+
+// adminSocket is where HAProxy may be asked.
+type adminSocket struct {
+	haproxy.Address
+	named bool // by an option or by haproxy.cfg, not guessed
 }
 
 var errNoConfig = errors.New("no haproxy.cfg is known")
 
 // sources reads as much of haproxy.cfg as is needed.
 func (h *HAProxy) sources(ctx context.Context) sources {
-	s := sources{sockets: h.Sockets, configured: len(h.Sockets) > 0, err: errNoConfig}
+	s := sources{err: errNoConfig}
+	for _, addr := range h.Sockets {
+		s.sockets = append(s.sockets, adminSocket{addr, true})
+	}
 	var want haproxy.Want
-	if !s.configured {
+	if len(h.Sockets) == 0 {
 		want |= haproxy.WantSockets
 	}
 	if !h.WantListeners.Skip && len(h.WantListeners.Addresses) == 0 {
@@ -300,20 +340,24 @@ func (h *HAProxy) sources(ctx context.Context) sources {
 	if h.Config != nil && want != 0 {
 		s.config, s.err = h.Config(ctx, want)
 	}
-	if s.configured {
+	if len(h.Sockets) > 0 {
 		return s
 	}
+	named := false
 	if s.config != nil && s.err == nil {
-		s.configured = true
+		s.none = len(s.config.Sockets) == 0 && len(s.config.Unread) == 0
 		for _, socket := range s.config.Sockets {
 			if addr, err := haproxy.ParseAddress(socket.Address); err == nil {
-				s.sockets = append(s.sockets, addr)
+				known := !socket.Unresolved && !socket.Conditional
+				s.sockets = append(s.sockets, adminSocket{addr, known})
+				named = named || known
 			}
 		}
-		return s
 	}
-	for _, path := range [...]string{"/run/haproxy/admin.sock", "/var/lib/haproxy/stats", "/var/run/haproxy.sock"} {
-		s.sockets = append(s.sockets, haproxy.Address{Network: haproxy.NetworkUnix, Addr: path})
+	if !named {
+		for _, path := range haproxy.DefaultSockets() {
+			s.sockets = append(s.sockets, adminSocket{haproxy.Address{Network: haproxy.NetworkUnix, Addr: path}, false})
+		}
 	}
 	return s
 }
@@ -324,6 +368,9 @@ type answer struct {
 	client   *haproxy.Client
 	snapshot haproxy.Snapshot
 	lives    bool
+	// gone says that nobody listens where HAProxy was asked, which means that it
+	// does not run, or listens elsewhere.
+	gone bool
 }
 
 // open reports whether a frontend accepts connections.
@@ -351,7 +398,7 @@ func (h *HAProxy) look(ctx context.Context, s sources, patience time.Duration) (
 		case err == nil:
 			return a, report.result()
 		case !errors.Is(err, errReloaded):
-			a.part = socketFailure(a.client.Addr(), err, s.configured)
+			a.part, a.gone = socketFailure(adminSocket{a.client.Addr(), true}, err)
 			return a, Result{Name: "backends", Status: Unknown, Reason: "not known, the admin socket failed meanwhile"}
 		}
 	}
@@ -391,54 +438,68 @@ func (h *HAProxy) firstQueries(s sources) []haproxy.StatQuery {
 
 // ask puts queries to the first socket that answers.
 func (h *HAProxy) ask(ctx context.Context, s sources, queries []haproxy.StatQuery) answer {
-	part := Result{Name: "socket", Status: Unknown}
-	for _, addr := range s.sockets {
-		client := haproxy.NewClient(addr)
+	var worst answer
+	missing := 0
+	for _, socket := range s.sockets {
+		client := haproxy.NewClient(socket.Address)
 		snapshot, err := client.Stat(ctx, queries...)
 		if err == nil {
 			info := snapshot.Info
 			return answer{
 				part: Result{Name: "socket", Status: Pass, Reason: oneLineMax(fmt.Sprintf("pid %d of version %s answers on %s",
-					info.Pid, info.Version, addr), 300)},
+					info.Pid, info.Version, socket.Address), 300)},
 				client: client, snapshot: snapshot, lives: true,
 			}
 		}
-		if failed := socketFailure(addr, err, s.configured); part.Reason == "" || worseSocket(failed.Status, part.Status) {
-			part = failed
+		if errors.Is(err, haproxy.ErrNoSocket) {
+			missing++
+		}
+		failed, gone := socketFailure(socket, err)
+		if a := (answer{part: failed, gone: gone}); worst.part.Reason == "" || a.weight() > worst.weight() {
+			worst = a
 		}
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	if len(s.sockets) == 0 {
-		part.Reason = "haproxy.cfg has no admin socket: add `stats socket /run/haproxy/admin.sock mode 660 level user` to its global section"
+	if s.none && missing == len(s.sockets) {
+		worst.part.Reason = "haproxy.cfg has no admin socket: add `stats socket /run/haproxy/admin.sock mode 660 level user` to its global section"
 	}
-	return answer{part: part}
+	return worst
 }
 
-// worseSocket reports whether a says more than b about a set of sockets that
-// all belong to one HAProxy.
-func worseSocket(a, b Status) bool { return a == Fail && b != Fail }
+// weight orders failures by what they say about the HAProxy that all sockets
+// belong to: one that hangs, one that is gone, nothing.
+func (a answer) weight() int {
+	switch {
+	case a.part.Status != Fail:
+		return 0
+	case a.gone:
+		return 1
+	}
+	return 2
+}
 
 // socketFailure says what a failure of the socket means: that HAProxy does not
-// serve, or that nothing was found out.
-func socketFailure(addr haproxy.Address, err error, configured bool) Result {
-	part := Result{Name: "socket", Status: Unknown, Reason: err.Error()}
+// serve, or that nothing was found out. Gone says that nobody listens there,
+// so that a HAProxy which is known to live listens elsewhere.
+func socketFailure(socket adminSocket, err error) (part Result, gone bool) {
+	part = Result{Name: "socket", Status: Unknown, Reason: err.Error()}
 	switch {
+	case errors.Is(err, haproxy.ErrNoSocket) && socket.named:
+		part.Status, gone = Fail, true
+		part.Reason += ", haproxy is not running or was started with another configuration"
 	case errors.Is(err, haproxy.ErrNoSocket):
-		if configured {
-			part.Status = Fail
-			part.Reason += ", haproxy is not running or was started with another configuration"
-		} else {
-			part.Reason += "; name HAProxy's `stats socket` with --socket"
-		}
+		part.Reason += "; name HAProxy's `stats socket` with --socket"
+	case errors.Is(err, haproxy.ErrRefused):
+		part.Status, gone = Fail, true
 	// A frozen HAProxy gives first timeouts, then a full queue: connections
 	// nobody accepted stay in it.
-	case errors.Is(err, haproxy.ErrRefused), errors.Is(err, haproxy.ErrTimeout), errors.Is(err, haproxy.ErrBusy):
+	case errors.Is(err, haproxy.ErrTimeout), errors.Is(err, haproxy.ErrBusy):
 		part.Status = Fail
 	case errors.Is(err, haproxy.ErrPermission), errors.Is(err, fs.ErrPermission):
 		part.Reason += "; give its group to the script, `script_user keepalived_script haproxy` in keepalived.conf (supplementary groups are dropped there)"
 	}
 	part.Reason = oneLine(part.Reason)
-	return part
+	return part, gone
 }

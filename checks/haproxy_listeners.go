@@ -102,7 +102,7 @@ func (h *HAProxy) addresses(s sources, kernel kernelListeners) Result {
 			for _, bind := range proxy.Binds {
 				// What listens elsewhere or by another protocol is not in the
 				// kernel's list; a name may resolve to anything.
-				if bind.Network != haproxy.NetworkTCP || bind.Namespace != "" || bind.Conditional || bind.Host != "" || !bind.Addr.IsValid() {
+				if bind.Network != haproxy.NetworkTCP || bind.Namespace != "" || bind.Conditional || bind.Unresolved || bind.Host != "" || !bind.Addr.IsValid() {
 					continue
 				}
 				addr := bind.Addr

@@ -48,7 +48,10 @@ type ConfigOptions struct {
 type Config struct {
 	// Files are the files that were read, directories resolved.
 	Files []string
-	// Size is how many bytes these files have.
+	// Unread are the files and directories that could not be read. What stands
+	// in them is missing from all else.
+	Unread []string
+	// Size is how many bytes the files that were read have.
 	Size int64
 	// Sockets are the admin sockets, in the order in which they are declared.
 	Sockets []StatsSocket
@@ -98,7 +101,10 @@ type StatsSocket struct {
 	Mode, User, Group string
 	// Conditional marks what stands under an .if that cannot be decided here.
 	Conditional bool
-	Pos         Pos
+	// Unresolved marks an address with a variable whose value is known to
+	// HAProxy alone, so that the address is another one there.
+	Unresolved bool
+	Pos        Pos
 }
 
 // ProxyKind is the kind of a proxy section.
@@ -165,7 +171,10 @@ type Bind struct {
 	V4V6, V6Only bool
 	// Conditional marks what stands under an .if that cannot be decided here.
 	Conditional bool
-	Pos         Pos
+	// Unresolved marks a line with a variable whose value is known to HAProxy
+	// alone, so that the address may be another one there.
+	Unresolved bool
+	Pos        Pos
 }
 
 // Server is a `server` line, or a `server-template` line, of a backend or
@@ -238,6 +247,7 @@ func LoadConfig(ctx context.Context, paths []string, opts ConfigOptions) (*Confi
 		if firstErr == nil {
 			firstErr = err
 		}
+		l.cfg.Unread = append(l.cfg.Unread, path)
 		l.cfg.problem(Pos{File: path}, "%v", readError(err))
 	}
 	for _, path := range paths {

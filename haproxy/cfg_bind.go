@@ -55,6 +55,7 @@ func (l *loader) bind(args []string) {
 		if !ok {
 			continue
 		}
+		b.Unresolved = l.unresolved()
 		if end-b.Port >= maxRange {
 			l.problem("bind %s: only the first %d ports of %q are listed", args[0], maxRange, address)
 			end = b.Port + maxRange - 1

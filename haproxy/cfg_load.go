@@ -271,14 +271,19 @@ func (l *loader) directive(words []string) bool {
 		l.problem(".if within %d others: HAProxy stops reading the file here, and so does this", maxConditions-1)
 		return false
 	}
-	inDoubt := slices.ContainsFunc(l.split.missing, func(name string) bool {
-		_, _, known := l.split.env.lookup(name)
-		return !known
-	})
-	if message := l.conditions.directive(words, l.pos.Line, inDoubt); message != "" {
+	if message := l.conditions.directive(words, l.pos.Line, l.unresolved()); message != "" {
 		l.problem("%s", message)
 	}
 	return true
+}
+
+// unresolved reports whether the line used a variable of which it is not known
+// here whether it is set.
+func (l *loader) unresolved() bool {
+	return slices.ContainsFunc(l.split.missing, func(name string) bool {
+		_, _, known := l.split.env.lookup(name)
+		return !known
+	})
 }
 
 // reportMissing adds a finding for each variable the line used and that has no
@@ -501,7 +506,7 @@ func (l *loader) stats(args []string) {
 				l.problem("more than %d stats sockets; the rest is left out", maxSockets)
 				return
 			}
-			s.Address = address
+			s.Address, s.Unresolved = address, l.unresolved()
 			l.cfg.Sockets = append(l.cfg.Sockets, s)
 		}
 	}

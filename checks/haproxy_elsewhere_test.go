@@ -1,0 +1,156 @@
+package checks
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"hacheck/haproxy"
+	"hacheck/haproxy/haproxytest"
+)
+
+// unitIs lets systemd say that the unit is in this state.
+func unitIs(h *HAProxy, active string) {
+	h.Unit = "haproxy.service"
+	h.units = func(context.Context, []string) ([]unitState, error) {
+		return []unitState{{Name: h.Unit, Load: "loaded", Active: active}}, nil
+	}
+}
+
+// rewrite changes haproxy.cfg under a running HAProxy.
+func rewrite(t *testing.T, p *haproxytest.Process, pairs ...string) {
+	t.Helper()
+	text, err := os.ReadFile(p.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(p.Config, []byte(strings.NewReplacer(pairs...).Replace(string(text))), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A HAProxy that lives must not fail because the socket named is not the one it
+// has; one that is dead must, whatever else is left of it.
+func TestHAProxySocketElsewhere(t *testing.T) {
+	free := haproxytest.FreePorts(t, 3)
+	listen(t, free[0])
+	start := func(t *testing.T) *haproxytest.Process {
+		return haproxytest.Start(t, haproxyGlobal+fmt.Sprintf("listen app\n    bind 127.0.0.1:%d\n    bind 127.0.0.1:%d\n    server a1 127.0.0.1:%d\n",
+			free[1], free[2], free[0]))
+	}
+	const notSeen = "; not known without the admin socket"
+	noSocket := func(path string) string {
+		return "admin socket " + path + ": there is no socket of this name, haproxy is not running or was started with another configuration"
+	}
+	refused := func(path string) string {
+		return "admin socket " + path + ": nobody listens on it, haproxy is not running"
+	}
+	gone := fmt.Sprintf("0 of 2 addresses listen, not 127.0.0.1:%d, 127.0.0.1:%d", free[1], free[2])
+
+	t.Run("haproxy.cfg not reloaded yet", func(t *testing.T) {
+		p := start(t)
+		later := filepath.Join(p.Dir, "later.sock")
+		rewrite(t, p, p.Socket, later)
+		h := checkOf(p.Config)
+		expect(t, runWithin(t, h, 5*time.Second), Warn, noSocket(later)+notSeen)
+		unitIs(h, "active")
+		expect(t, runWithin(t, h, 5*time.Second), Warn, noSocket(later)+notSeen)
+		h.WantListeners.Skip = true
+		expect(t, runWithin(t, h, 5*time.Second), Warn, noSocket(later)+notSeen)
+		h.Unit = ""
+		expect(t, runWithin(t, h, 5*time.Second), Fail, noSocket(later))
+		h.WantListeners.Skip = false
+		p.Kill()
+		expect(t, runWithin(t, h, 5*time.Second), Fail, noSocket(later)+"; "+gone)
+		unitIs(h, "failed")
+		expect(t, runWithin(t, h, 5*time.Second), Fail, noSocket(later)+"; haproxy.service is failed; "+gone)
+	})
+	t.Run("a typing mistake in the option", func(t *testing.T) {
+		p := start(t)
+		h := checkOf(p.Config)
+		h.Sockets = []haproxy.Address{unixSocket(p.Socket + "x")}
+		expect(t, runWithin(t, h, 5*time.Second), Warn, noSocket(p.Socket+"x")+notSeen)
+	})
+	t.Run("a socket that an earlier one left", func(t *testing.T) {
+		p := start(t)
+		stale := filepath.Join(p.Dir, "stale.sock")
+		leave(t, stale)
+		rewrite(t, p, p.Socket, stale)
+		h := checkOf(p.Config)
+		expect(t, runWithin(t, h, 5*time.Second), Warn, refused(stale)+notSeen)
+		p.Freeze(t)
+		h.Sockets = []haproxy.Address{unixSocket(stale), unixSocket(p.Socket)}
+		result := runWithin(t, h, 200*time.Millisecond)
+		if result.Status != Fail || !strings.HasPrefix(result.Reason, "admin socket "+p.Socket+": haproxy did not answer in time") {
+			t.Errorf("frozen: %s: %s", result.Status, result.Reason)
+		}
+		p.Signal(t, syscall.SIGCONT)
+	})
+	t.Run("a variable of HAProxy's environment", func(t *testing.T) {
+		p := start(t)
+		rewrite(t, p, p.Socket, `"`+p.Dir+`/${HACHECK_TEST_SOCKET}.sock"`)
+		h := checkOf(p.Config)
+		unitIs(h, "active")
+		result := runWithin(t, h, 5*time.Second)
+		if result.Status != Warn || !strings.HasPrefix(result.Reason, "admin socket "+p.Dir+"/.sock: there is no socket of this name; name HAProxy's") {
+			t.Errorf("%s: %s", result.Status, result.Reason)
+		}
+	})
+	t.Run("killed, and another program has its address", func(t *testing.T) {
+		p := start(t)
+		h := checkOf(p.Config)
+		p.Kill()
+		unit := *h
+		unitIs(&unit, "active")
+		expect(t, runWithin(t, &unit, 5*time.Second), Fail, gone)
+		listen(t, free[1])
+		// Other processes named haproxy may run on this machine meanwhile.
+		for what, reason := range map[presence]string{absent: refused(p.Socket), hidden: refused(p.Socket)} {
+			h.process = func(context.Context) presence { return what }
+			expect(t, runWithin(t, h, 5*time.Second), Fail, reason)
+		}
+		unitIs(h, "activating")
+		h.process = nil
+		expect(t, runWithin(t, h, 5*time.Second), Fail, refused(p.Socket)+"; haproxy.service is activating")
+	})
+}
+
+// leave lets a socket of this name be there on which nobody listens.
+func leave(t *testing.T, path string) {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFindProcess(t *testing.T) {
+	haproxytest.Start(t, haproxyGlobal)
+	if got := findProcess(t.Context(), "/proc"); got != present {
+		t.Errorf("got %d with one that runs", got)
+	}
+	proc := t.TempDir()
+	if got := findProcess(t.Context(), proc); got != hidden {
+		t.Errorf("got %d without processes to be seen", got)
+	}
+	for pid, stat := range map[string]string{"1": "1 (systemd) S 0", "20": "20 (haproxy) Z 1", "30": "30 (a (haproxy) S 1", "self": "40 (haproxy) S 1", "50": ""} {
+		if err := os.Mkdir(filepath.Join(proc, pid), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(proc, pid, "stat"), []byte(stat), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := findProcess(t.Context(), proc); got != absent {
+		t.Errorf("got %d with none that runs", got)
+	}
+}
