@@ -39,7 +39,8 @@ type HAProxy struct {
 	// ProbeUnchecked has servers dialled that HAProxy does not check, or has
 	// not checked yet.
 	ProbeUnchecked bool
-	// ProbeLimit is how many are dialled at the same time, 0 means 64.
+	// ProbeLimit is how many are dialled at the same time, 0 means 512, or as many
+	// as this process may open files.
 	// ProbeTimeout is how long one may take, 0 means 300 ms; it is cut to half
 	// of the time Run has.
 	ProbeLimit   int

@@ -89,7 +89,7 @@ func (b *backend) count() (good, open int) {
 		switch s.use {
 		case usable:
 			good++
-		case unsettled:
+		case unsettled, late:
 			open++
 		}
 	}
@@ -115,6 +115,18 @@ func (b *backend) status() Status {
 	return Unknown
 }
 
+// hopeless reports whether only servers keep b from being down that nobody had
+// the time to dial.
+func (b *backend) hopeless() bool {
+	possible := 0
+	for _, s := range b.servers {
+		if s.use == usable || s.use == unsettled {
+			possible++
+		}
+	}
+	return b.looked && possible < b.need
+}
+
 // decided reports whether more knowledge cannot change the status.
 func (b *backend) decided() bool { return b.status() != Unknown }
 
@@ -127,7 +139,7 @@ func (b *backend) reason() string {
 	good, open := b.count()
 	// Those in the way first, those nothing is known of after them.
 	var words []string
-	for _, use := range [...]usability{unusable, unsettled} {
+	for _, use := range [...]usability{unusable, unsettled, late} {
 		for _, s := range b.servers {
 			if s.use == use {
 				words = append(words, oneLineMax(s.row.Server, 60)+" "+s.words)
@@ -165,6 +177,30 @@ type backendReport struct {
 	// undialable says of servers, by backend and name, why a dial tells nothing
 	// about them. It is nil until it is needed.
 	undialable map[[2]string]string
+	// answered says that a dialled server took the connection, silent that one
+	// did not.
+	answered, silent bool
+}
+
+// dead reports whether the time was up before every server was dialled, none of
+// those that were took a connection, and the requirement cannot be met without
+// the rest. What comes after so many dead servers is hardly alive, and a node
+// that keeps the VIP for it would keep it for ever.
+func (r *backendReport) dead() bool {
+	if r.answered || !r.silent {
+		return false
+	}
+	possible, cut := 0, false
+	for _, b := range r.backends {
+		switch {
+		case b.status() == Fail:
+		case b.status() == Unknown && b.hopeless():
+			cut = true
+		default:
+			possible++
+		}
+	}
+	return cut && possible < r.require.Of(len(r.backends))
 }
 
 // unseen reports whether b is up by HAProxy's word and was not looked at, or
@@ -226,7 +262,7 @@ func (r *backendReport) result() Result {
 		result.Status = Pass
 	case up >= need:
 		result.Status = Warn
-	case up+unknown+unseen < need:
+	case up+unknown+unseen < need || r.dead():
 		result.Status = Fail
 	default:
 		result.Status = Unknown
@@ -259,6 +295,9 @@ func (r *backendReport) result() Result {
 		}
 		if unknown > 0 {
 			summary += fmt.Sprintf(", %d not known", unknown)
+			if result.Status == Fail && r.dead() {
+				summary += " for want of time, but no server that was dialled took a connection"
+			}
 		}
 		if result.Status != Pass && need > 1 {
 			summary += fmt.Sprintf(", %s required", r.require)
@@ -404,16 +443,17 @@ func (r *backendReport) batches() []batch {
 	if r.require.Of(len(r.backends))*4 > len(r.backends) {
 		return append(batches, batch{backends: open, whole: true, last: true})
 	}
-	// The first batch could do; the next ones grow, should it not.
+	// The first batch does on a healthy node. If it does not, the time that is
+	// left must do for all others.
 	most := min(max(2, r.require.Of(len(r.backends))), smallBackends)
-	for ; len(open) > 0; most = min(2*most, smallBackends) {
-		n, sum := 0, 0
-		for n < len(open) && n < most && (n == 0 || sum+open[n].row.Active+open[n].row.Backup <= smallServers) {
-			sum += open[n].row.Active + open[n].row.Backup
-			n++
-		}
-		batches = append(batches, batch{backends: open[:n], last: true})
-		open = open[n:]
+	n, sum := 0, 0
+	for n < len(open) && n < most && (n == 0 || sum+open[n].row.Active+open[n].row.Backup <= smallServers) {
+		sum += open[n].row.Active + open[n].row.Backup
+		n++
+	}
+	batches = append(batches, batch{backends: open[:n], last: true})
+	if n < len(open) {
+		batches = append(batches, batch{backends: open[n:], whole: true, last: true})
 	}
 	return batches
 }
@@ -480,13 +520,17 @@ func (h *HAProxy) dialUnsettled(ctx context.Context, a answer, backends []*backe
 			round++
 		}
 	}
+	targets := slices.Concat(rounds...)
 	limit := h.ProbeLimit
 	if limit <= 0 {
-		limit = probeLimit
+		limit = openFiles(min(len(targets), probeLimit))
 	}
-	targets := slices.Concat(rounds...)
-	probe(ctx, targets, limit, patience, up)
+	probe(ctx, targets, limit, share(ctx, patience, len(targets), limit), up)
 	h.excuseUndialable(ctx, targets, report)
+	for _, t := range targets {
+		report.answered = report.answered || t.server.use == usable
+		report.silent = report.silent || t.server.use == unusable
+	}
 }
 
 // learnAddresses fills in what a socket of level user does not show.
@@ -531,7 +575,7 @@ func (h *HAProxy) excuseUndialable(ctx context.Context, targets []target, report
 	}
 	for _, t := range targets {
 		obstacle, ok := report.undialable[[2]string{t.backend.row.Proxy, t.server.row.Server}]
-		if ok && t.server.use == unusable {
+		if ok && (t.server.use == unusable || t.server.use == late) {
 			t.server.use, t.server.words = unsettled, "is not checked by HAProxy, "+obstacle
 		}
 	}

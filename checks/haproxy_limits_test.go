@@ -22,13 +22,35 @@ func TestHAProxyServersThatDoNotAnswer(t *testing.T) {
 	expect(t, runWithin(t, h, 5*time.Second), Fail,
 		"backend app has no usable server (a1 "+silent(300)+", a2 "+silent(300)+"); 0 of 1 backends up")
 
-	// One after the other they do not fit the deadline: the second is not
-	// called dead for it.
+	// One after the other they share the time.
 	h.ProbeLimit, h.ProbeTimeout = 1, time.Second
 	result := runWithin(t, h, time.Second)
-	if result.Status != Warn || !strings.Contains(result.Reason, "a1 "+silent(500)) && !strings.Contains(result.Reason, "a1 "+silent(499)) ||
-		!strings.Contains(result.Reason, "0 of 1 backends up, 1 not known") {
+	if result.Status != Fail || !strings.Contains(result.Reason, "a1 is not checked by HAProxy, "+deaf+": no answer in ") ||
+		!strings.HasSuffix(result.Reason, "; 0 of 1 backends up") {
 		t.Errorf("%s: %s", result.Status, result.Reason)
+	}
+
+	// Where the time is up before, the second is not called dead for it, but
+	// nothing speaks for it either.
+	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
+	defer cancel()
+	report := &backendReport{backends: []*backend{{looked: true, need: 1, servers: make([]server, 2)}}}
+	var targets []target
+	for i := range report.backends[0].servers {
+		targets = append(targets, target{report.backends[0], &report.backends[0].servers[i], deaf})
+	}
+	probe(ctx, targets, 1, 100*time.Millisecond, func() bool { return false })
+	if first, second := targets[0].server, targets[1].server; first.use != unusable || second.use != late || second.words != ", "+deaf+" was not waited for" {
+		t.Errorf("%+v, %+v", first, second)
+	}
+	report.silent = true
+	if result := report.result(); result.Status != Fail || result.Parts[0].Status != Unknown ||
+		!strings.HasSuffix(result.Reason, "; 0 of 1 backends up, 1 not known for want of time, but no server that was dialled took a connection") {
+		t.Errorf("%+v", result)
+	}
+	report.answered = true
+	if result := report.result(); result.Status != Unknown {
+		t.Errorf("%+v", result)
 	}
 }
 
@@ -124,22 +146,65 @@ func testManyBackends(t *testing.T, comment string) {
 	run("46", Fail, maint+"; and 2 more; 45 of 50 backends up, 46 required")
 }
 
-// Dead servers that use up all the time are not HAProxy's fault, and what comes
-// after them may well be alive.
+// However many servers do not answer: a node that can reach none does not keep
+// the VIP, and one that lives among them is found.
 func TestHAProxyManyServersThatDoNotAnswer(t *testing.T) {
-	deaf, free := notAccepting(t), haproxytest.FreePorts(t, 1)
-	var config strings.Builder
-	config.WriteString(haproxyGlobal)
-	fmt.Fprintf(&config, "frontend web\n    bind 127.0.0.1:%d\n", free[0])
-	for i := range 64 {
-		fmt.Fprintf(&config, "backend b%02d\n    server s %s\n", i, deaf)
+	deaf := notAccepting(t)
+	for _, size := range []struct{ backends, servers int }{{32, 1}, {33, 1}, {290, 1}, {20, 12}, {70, 10}, {500, 10}} {
+		t.Run(fmt.Sprintf("%d backends of %d", size.backends, size.servers), func(t *testing.T) {
+			free := haproxytest.FreePorts(t, 2)
+			var config strings.Builder
+			config.WriteString(haproxyGlobal)
+			fmt.Fprintf(&config, "frontend web\n    bind 127.0.0.1:%d\n", free[0])
+			for i := range size.backends {
+				fmt.Fprintf(&config, "backend b%03d\n", i)
+				for n := range size.servers {
+					address := deaf
+					if i == size.backends-2 && n == 0 {
+						address = fmt.Sprintf("127.0.0.1:%d", free[1])
+					}
+					fmt.Fprintf(&config, "    server s%d %s\n", n, address)
+				}
+			}
+			p := haproxytest.Start(t, config.String())
+			none := fmt.Sprintf("; 0 of %d backends up", size.backends)
+			result := runWithin(t, checkOf(p.Config), 900*time.Millisecond)
+			if result.Status != Fail || result.Parts[1].Status != Pass || !strings.Contains(result.Reason, none) {
+				t.Errorf("%s: %s", result.Status, result.Reason)
+			}
+			listen(t, free[1])
+			result = runWithin(t, checkOf(p.Config), 900*time.Millisecond)
+			if result.Status != Warn || result.Parts[1].Status != Pass || !strings.Contains(result.Reason, fmt.Sprintf("1 of %d backends up", size.backends)) {
+				t.Errorf("with one that lives: %s: %s", result.Status, result.Reason)
+			}
+		})
 	}
-	p := haproxytest.Start(t, config.String())
-	h := checkOf(p.Config)
-	h.ProbeLimit = 1
-	result := runWithin(t, h, time.Second)
-	if result.Status != Warn || result.Parts[1].Status != Pass || result.Parts[3].Status != Unknown ||
-		!strings.Contains(result.Reason, "0 of 64 backends up") {
-		t.Errorf("%s: %s\nparts: %.2000v", result.Status, result.Reason, result.Parts)
+	t.Run("one at a time", func(t *testing.T) {
+		free := haproxytest.FreePorts(t, 1)
+		var config strings.Builder
+		config.WriteString(haproxyGlobal)
+		fmt.Fprintf(&config, "frontend web\n    bind 127.0.0.1:%d\n", free[0])
+		for i := range 64 {
+			fmt.Fprintf(&config, "backend b%02d\n    server s %s\n", i, deaf)
+		}
+		p := haproxytest.Start(t, config.String())
+		h := checkOf(p.Config)
+		h.ProbeLimit = 1
+		result := runWithin(t, h, time.Second)
+		if result.Status != Fail || result.Parts[1].Status != Pass ||
+			!strings.HasSuffix(result.Reason, " not known for want of time, but no server that was dialled took a connection") {
+			t.Errorf("%s: %s\nparts: %.2000v", result.Status, result.Reason, result.Parts)
+		}
+	})
+}
+
+func TestOpenFiles(t *testing.T) {
+	for _, n := range []int{1, filesKept, 500} {
+		if got := openFiles(n); got != n {
+			t.Errorf("%d files: %d", n, got)
+		}
+	}
+	if got := openFiles(1 << 40); got < 1 || got >= 1<<40 {
+		t.Errorf("no process may open %d files", got)
 	}
 }

@@ -13,12 +13,42 @@ import (
 
 const (
 	// probeLimit is how many servers are dialled at the same time.
-	probeLimit = 64
+	probeLimit = 512
+	// filesKept is how many files this process has open beside its dials, with
+	// some to spare.
+	filesKept = 64
 	// probeTimeout is how long a server may take to accept a connection: one
 	// lost SYN is repeated after 1 s only, too late for a check that runs
 	// every second.
 	probeTimeout = 300 * time.Millisecond
+	// leastPatience is below what probeTimeout is cut to when many servers have
+	// to share the time: far above the way to a server of the same site.
+	leastPatience = 100 * time.Millisecond
 )
+
+// share returns the patience with which as many dials as there are targets end
+// by ctx's deadline: not more than most, nor less than the least that tells a
+// dead server from a live one.
+func share(ctx context.Context, most time.Duration, targets, limit int) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok || targets <= limit {
+		return most
+	}
+	rounds := (targets + limit - 1) / limit
+	// A tenth is left for the dials' own time.
+	each := time.Until(deadline) / time.Duration(rounds) * 9 / 10
+	return min(most, max(each, leastPatience))
+}
+
+// openFiles cuts n to the number of files this process may still open, without
+// a question for the numbers that always do.
+func openFiles(n int) int {
+	var limit unix.Rlimit
+	if n <= filesKept || unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur > uint64(n)+filesKept {
+		return n
+	}
+	return max(1, int(limit.Cur)-filesKept)
+}
 
 // target is a server to be dialled.
 type target struct {
@@ -31,7 +61,7 @@ type target struct {
 // those whose backend is decided by then. It calls up when a dial has decided a
 // backend to be up, and ends when that returns true or ctx ends. A server that
 // had patience's time and did not answer is not usable; one that the end of ctx
-// cut short stays unsettled.
+// cut short, or that was not dialled before it, is late.
 func probe(ctx context.Context, targets []target, limit int, patience time.Duration, up func() (enough bool)) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -55,6 +85,11 @@ func probe(ctx context.Context, targets []target, limit int, patience time.Durat
 			}()
 		}
 		if active == 0 {
+			for _, t := range targets[next:] {
+				if !t.backend.decided() {
+					t.server.use, t.server.words = late, t.server.words+", "+t.address+" was not dialled in time"
+				}
+			}
 			return
 		}
 		o := <-outcomes
@@ -95,7 +130,7 @@ func dialServer(ctx context.Context, address string, patience time.Duration) (us
 	}
 	if isTimeout(err) || errors.Is(err, context.Canceled) {
 		if time.Since(start) < patience {
-			return unsettled, address + " was not waited for"
+			return late, address + " was not waited for"
 		}
 		return unusable, fmt.Sprintf("%s: no answer in %d ms", address, patience.Milliseconds())
 	}

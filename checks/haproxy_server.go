@@ -14,6 +14,8 @@ type usability int
 const (
 	// unsettled: HAProxy does not know (yet); a dial can tell.
 	unsettled usability = iota
+	// late: it is unsettled, and time was up before a dial could tell.
+	late
 	// usable: HAProxy sends new connections there, and has a reason to.
 	usable
 	// unusable: HAProxy sends no new connections there, or they would fail.
