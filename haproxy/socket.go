@@ -78,14 +78,21 @@ func (e *RejectedError) Error() string {
 // Is reports whether target is the kind of rejection this is.
 func (e *RejectedError) Is(target error) bool { return target == e.kind() }
 
-// kind goes by the words of HAProxy's src/cli.c and src/stats.c.
+// kind goes by the words of HAProxy's src/cli.c and src/stats.c. Before them
+// stands "[3]: " or "[err]: " where the `stats socket` line has severity-output.
 func (e *RejectedError) kind() error {
+	text := e.Text
+	if strings.HasPrefix(text, "[") {
+		if _, after, found := strings.Cut(text, "]: "); found {
+			text = after
+		}
+	}
 	switch {
-	case strings.HasPrefix(e.Text, "Unknown command"):
+	case strings.HasPrefix(text, "Unknown command"):
 		return ErrUnknownCommand
-	case strings.HasPrefix(e.Text, "Permission denied"):
+	case strings.HasPrefix(text, "Permission denied"):
 		return ErrDenied
-	case strings.HasPrefix(e.Text, "No such proxy"), strings.HasPrefix(e.Text, "Can't find backend"):
+	case strings.HasPrefix(text, "No such proxy"), strings.HasPrefix(text, "Can't find backend"):
 		return ErrNoProxy
 	}
 	return ErrNotHAProxy

@@ -1,9 +1,12 @@
 package haproxy
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"hacheck/haproxy/haproxytest"
 )
@@ -58,5 +61,31 @@ backend www
 	byID, err := client.Stat(t.Context(), StatQuery{Proxy: "nobody"}, StatQuery{ProxyID: 3, Servers: true})
 	if err != nil || len(byID.Rows) != 2 {
 		t.Errorf("by id: %v, %v", byID.Rows, err)
+	}
+}
+
+// TestRejectedWithSeverity: `severity-output` puts a severity before the words.
+func TestRejectedWithSeverity(t *testing.T) {
+	for _, severity := range []string{"number", "string"} {
+		p := haproxytest.Start(t, "global\n    stats socket {dir}/admin.sock level user severity-output "+severity+"\ndefaults\n    mode tcp\n    timeout connect 1s\n    timeout client 1s\n    timeout server 1s\n")
+		client := NewClient(socketOf(p))
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		snapshot, err := client.Stat(ctx, StatQuery{Proxy: "nobody"})
+		if err != nil || len(snapshot.Rows) != 0 {
+			t.Errorf("%s: %d rows, %v", severity, len(snapshot.Rows), err)
+		}
+		if servers, err := client.ServerAddrs(ctx, "nobody"); err != nil || len(servers) != 0 {
+			t.Errorf("%s: %d servers, %v", severity, len(servers), err)
+		}
+	}
+	for text, want := range map[string]error{
+		"[3]: Permission denied": ErrDenied,
+		"[err]: No such proxy.":  ErrNoProxy,
+		"[3] No such proxy.":     ErrNotHAProxy,
+	} {
+		if err := (&RejectedError{Text: text}); !errors.Is(err, want) {
+			t.Errorf("%q is not %v", text, want)
+		}
 	}
 }
