@@ -159,6 +159,8 @@ func (b *backend) reason() string {
 		return fmt.Sprintf("%s is up by HAProxy's word alone%s", name, detail)
 	case status == Unknown:
 		return fmt.Sprintf("%s is known to have %d usable of %d servers, %d required%s", name, good, len(b.servers), b.need, detail)
+	case len(b.servers) == 0:
+		return name + " has no server"
 	case good == 0 && b.need == 1:
 		return name + " has no usable server" + detail
 	}
@@ -171,6 +173,8 @@ type backendReport struct {
 	require  Require
 	// missing are the patterns of Include that no backend matches.
 	missing []string
+	// leftOut is set when the policy takes all backends with servers out.
+	leftOut bool
 	// early is set when the look ended because enough backends are up, so that
 	// the others are not known for want of looking.
 	early bool
@@ -254,6 +258,10 @@ func (r *backendReport) result() Result {
 		result.Status = Fail
 	case total == 0 && need <= 1:
 		result.Status = Pass
+		if r.leftOut {
+			// Nothing is judged although somebody says what is to be.
+			result.Status = Warn
+		}
 		words = append(words, "no backend has servers to be judged")
 	case total == 0:
 		result.Status = Fail
@@ -370,7 +378,17 @@ func (h *HAProxy) collect(rows []haproxy.Row) *backendReport {
 		// modes (log, spop) do not serve clients.
 		empty := row.Status != "DOWN" && row.Weight <= 0 && row.Active <= 0 && row.Backup <= 0
 		serves := row.Mode == "" || row.Mode == "tcp" || row.Mode == "http"
-		if empty || !serves || !h.WantBackends.counts(row.Proxy) {
+		switch {
+		case !h.WantBackends.counts(row.Proxy):
+			report.leftOut = report.leftOut || serves && !empty && !strings.HasPrefix(row.Proxy, "<")
+			continue
+		case !serves:
+			continue
+		case empty && slices.Contains(h.WantBackends.Include, row.Proxy):
+			// It is looked at by its name, so it is meant to serve.
+			report.backends = append(report.backends, &backend{row: row, looked: true, need: 1})
+			continue
+		case empty:
 			continue
 		}
 		b := &backend{row: row}
@@ -382,6 +400,7 @@ func (h *HAProxy) collect(rows []haproxy.Row) *backendReport {
 			report.missing = append(report.missing, pattern)
 		}
 	}
+	report.leftOut = len(report.backends) == 0 && (report.leftOut || len(h.WantBackends.Include) > 0)
 	h.fill(byID, rows)
 	return report
 }

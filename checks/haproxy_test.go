@@ -281,8 +281,13 @@ listen stats
 		{"by pattern", BackendPolicy{Include: []string{"a*"}, Require: RequireAll}, Pass, "2 of 2 backends up"},
 		{"no such name", BackendPolicy{Include: []string{"app", "nobody"}}, Fail, "there is no backend named nobody in the running haproxy; 1 of 1 backends up"},
 		{"no such pattern", BackendPolicy{Include: []string{"x*"}}, Fail, "no backend matches x*"},
-		{"empty", BackendPolicy{Include: []string{"empty", "stats"}}, Pass, "no backend has servers to be judged"},
-		{"three of none", BackendPolicy{Include: []string{"empty"}, Require: three}, Fail, "no backend has servers to be judged, 3 required"},
+		{"empty", BackendPolicy{Include: []string{"empty", "stats"}}, Fail, "backend empty has no server; backend stats has no server; 0 of 2 backends up"},
+		{"empty and another", BackendPolicy{Include: []string{"empty", "app"}}, Warn, "backend empty has no server; 1 of 2 backends up"},
+		{"empty and all required", BackendPolicy{Include: []string{"empty", "app"}, Require: RequireAll}, Fail, "backend empty has no server; 1 of 2 backends up, all required"},
+		{"empty by pattern", BackendPolicy{Include: []string{"emp*"}}, Warn, "no backend has servers to be judged"},
+		{"all excluded", BackendPolicy{Exclude: []string{"*"}}, Warn, "no backend has servers to be judged"},
+		{"included and excluded", BackendPolicy{Include: []string{"app"}, Exclude: []string{"a*"}}, Warn, "no backend has servers to be judged"},
+		{"three of none", BackendPolicy{Include: []string{"emp*"}, Require: three}, Fail, "no backend has servers to be judged, 3 required"},
 		{"minimum", BackendPolicy{Include: []string{"app"}, Minimum: []BackendMinimum{{"a*", RequireAll}, {"app", RequireAny}}}, Fail,
 			"backend app has 1 usable of 2 servers, 2 required (a2 DOWN: L4CON Connection refused); 0 of 1 backends up"},
 		{"minimum that is met", BackendPolicy{Include: []string{"app"}, Minimum: []BackendMinimum{{"app", half}}}, Pass, "1 of 1 backends up"},
@@ -310,6 +315,33 @@ listen stats
 			}
 		}
 	})
+}
+
+// Without a backend that has servers there is nothing to judge, which is fine
+// unless somebody says what is to be judged.
+func TestHAProxyWithoutBackends(t *testing.T) {
+	free := haproxytest.FreePorts(t, 1)
+	p := haproxytest.Start(t, haproxyGlobal+fmt.Sprintf("listen stats\n    bind 127.0.0.1:%d\n    mode http\n    stats enable\n", free[0]))
+	h := checkOf(p.Config)
+	expect(t, runWithin(t, h, 5*time.Second), Pass, "no backend has servers to be judged")
+	h.WantBackends.Exclude = []string{"old"}
+	expect(t, runWithin(t, h, 5*time.Second), Pass, "no backend has servers to be judged")
+}
+
+// HAProxy can be told to begin its answers with their severity.
+func TestHAProxySeverityOutput(t *testing.T) {
+	for _, severity := range []string{"number", "string"} {
+		t.Run(severity, func(t *testing.T) {
+			free := haproxytest.FreePorts(t, 2)
+			listen(t, free[1])
+			config := strings.Replace(haproxyGlobal, "level admin", "level user severity-output "+severity, 1)
+			p := haproxytest.Start(t, config+fmt.Sprintf("listen app\n    bind 127.0.0.1:%d\n    server a1 127.0.0.1:%d\n", free[0], free[1]))
+			h := checkOf(p.Config)
+			expect(t, runWithin(t, h, 5*time.Second), Pass, "1 of 1 backends up")
+			h.WantBackends.Include = []string{"nobody"}
+			expect(t, runWithin(t, h, 5*time.Second), Fail, "there is no backend named nobody in the running haproxy")
+		})
+	}
 }
 
 func TestHAProxyBackendsForAReport(t *testing.T) {
