@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"path"
 	"strconv"
-	"strings"
+	"unicode/utf8"
 
 	"hacheck/checks"
 	"hacheck/haproxy"
@@ -60,16 +60,26 @@ func (c *Check) tlsOptions() *checks.TLSOptions {
 }
 
 // unescape reads the escapes of a Go string: what operators know from printf
-// and echo -e (\r, \n, \t, \\, \xHH) is among them.
+// and echo -e (\r, \n, \t, \\, \", \xHH) is among them.
 func unescape(text string) ([]byte, error) {
-	if text == "" {
-		return nil, nil
+	var literal []byte
+	for rest := text; rest != ""; {
+		if rest[0] != '\\' {
+			literal, rest = append(literal, rest[0]), rest[1:]
+			continue
+		}
+		char, multibyte, tail, err := strconv.UnquoteChar(rest, '"')
+		if err != nil {
+			return nil, fmt.Errorf(`%q has an unknown escape (use \r, \n, \t, \\, \xHH)`, text)
+		}
+		if multibyte {
+			literal = utf8.AppendRune(literal, char)
+		} else {
+			literal = append(literal, byte(char))
+		}
+		rest = tail
 	}
-	unquoted, err := strconv.Unquote(`"` + strings.ReplaceAll(strings.ReplaceAll(text, "\n", `\n`), `"`, `\"`) + `"`)
-	if err != nil {
-		return nil, fmt.Errorf(`%q has an unknown escape (use \r, \n, \t, \\, \xHH)`, text)
-	}
-	return []byte(unquoted), nil
+	return literal, nil
 }
 
 func (c *Check) buildHTTP() (checks.Check, error) {

@@ -129,7 +129,7 @@ func NewCheck(name string, kind Kind) *Check {
 func (c *Check) settings() []setting {
 	common := []setting{
 		{"type", "kind of check", choice[Kind]{&c.Kind, kinds}},
-		{"timeout", "deadline of this check; 0s: the common one", duration{&c.Timeout, 0, MaxTimeout}},
+		{"timeout", "deadline of this check; 0s: the common one", orZero{duration{&c.Timeout, MinTimeout, MaxTimeout}}},
 	}
 	switch c.Kind {
 	case KindSystemd:
@@ -140,13 +140,13 @@ func (c *Check) settings() []setting {
 		return append(append(common,
 			setting{"addresses", "host:port, [v6]:port or unix:/path", texts{&c.Addresses}},
 			setting{"require", "how many must answer: any, all, N or N%", require{&c.Require}},
-			setting{"send", `text to send, with escapes such as \r\n`, text{&c.Send}},
+			setting{"send", `text to send, with escapes such as \r\n`, maskedText{text{&c.Send}}},
 			setting{"expect", "text the answer must contain, with escapes", text{&c.Expect}},
 			setting{"tls", "speak TLS", yesNo{&c.TLS}}),
 			c.tlsSettings()...)
 	case KindHTTP:
 		return append(append(common,
-			setting{"urls", "what to ask for; unix:/path:/uri for a unix socket", texts{&c.URLs}},
+			setting{"urls", "what to ask for; unix:/path:/uri for a unix socket", maskedURLs{texts{&c.URLs}}},
 			setting{"require", "how many must answer as expected: any, all, N or N%", require{&c.Require}},
 			setting{"method", "request method", text{&c.Method}},
 			setting{"status", "accepted status: 200, 2xx, 200-299 or a list of these", texts{&c.Status}},

@@ -1,9 +1,9 @@
 // Package config reads /etc/hacheck/hacheck.yaml: strictly, with every mistake
 // at its place, into typed values and the checks and notifiers built from them.
 //
-// The file is read in two halves that cannot hurt each other: everything but
-// the notify section decides checks, the notify section decides messages. A
-// mistake in one half, down to broken YAML, leaves the other working.
+// The sections of the file cannot hurt each other: a mistake in the notify
+// section, down to broken YAML, leaves the checks working, and one in a check
+// leaves the notifications working.
 package config
 
 import (
@@ -13,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -49,7 +50,11 @@ type Config struct {
 	Checks map[string]*Check
 	Notify Notify
 
-	checkErrors, notifyErrors Errors
+	// mistakes are those found, by the top-level key they stand under, or ""
+	// for the file as a whole.
+	mistakes map[string]Errors
+	// unread is why the file could not be read at all.
+	unread error
 }
 
 // HAProxy says where HAProxy is found. Empty values are looked up: the running
@@ -89,67 +94,147 @@ func Default() *Config {
 		RunDir:   DefaultRunDir,
 		Checks:   map[string]*Check{},
 		Notify:   defaultNotify(),
+		mistakes: map[string]Errors{},
 	}
 }
+
+const (
+	checksKey = "checks"
+	notifyKey = "notify"
+)
 
 func (c *Config) settings() []setting {
 	return []setting{
 		{"timeout", "deadline of a check; keep it below keepalived's interval and timeout", duration{&c.Timeout, MinTimeout, MaxTimeout}},
-		{"state_dir", "where events wait for delivery; must survive a reboot", text{&c.StateDir}},
-		{"run_dir", "where the last verdicts are kept for the notify hook", text{&c.RunDir}},
+		{"state_dir", "where events wait for delivery; must survive a reboot", directory{&c.StateDir}},
+		{"run_dir", "where the last verdicts are kept for the notify hook", directory{&c.RunDir}},
 		{"haproxy", "where HAProxy is found", group{"haproxy", &c.HAProxy}},
 		{"keepalived", "where keepalived is found", group{"keepalived", &c.Keepalived}},
-		{"checks", "the checks by name, for 'hacheck check NAME'", checkMap{c}},
+		{checksKey, "the checks by name, for 'hacheck check NAME'", checkMap{c}},
+		{notifyKey, "channels and messages", group{notifyKey, &c.Notify}},
 	}
-}
-
-const notifyKey = "notify"
-
-func (c *Config) notifySettings() []setting {
-	return []setting{{notifyKey, "channels and messages", group{notifyKey, &c.Notify}}}
 }
 
 // Load reads the file at path. Its absence is fine unless mustExist is set,
 // as when an operator named it. The Config is usable, with what could be read,
-// even when the file holds mistakes: CheckErrors and NotifyErrors tell them.
-// The error is about the file as a whole: missing, not permitted, too large.
+// even when the file holds mistakes: CheckErrors, NotifyErrors and StateErrors
+// tell them. The error is about the file as a whole: missing, not permitted,
+// too large.
 func Load(path string, mustExist bool) (*Config, error) {
 	c := Default()
 	c.Path = path
-	file, err := os.Open(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && !mustExist:
+	data, err := readFile(path)
+	if errors.Is(err, fs.ErrNotExist) && !mustExist {
 		return c, nil
-	case errors.Is(err, fs.ErrPermission):
-		return c, fmt.Errorf("cannot read the configuration: %w (running as uid %d; give this user read access, for example by the file's group)", err, os.Geteuid())
-	case err != nil:
-		return c, fmt.Errorf("cannot read the configuration: %w", err)
 	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
 	if err != nil {
-		return c, fmt.Errorf("cannot read the configuration: %w", err)
-	}
-	if len(data) > maxFileSize {
-		return c, fmt.Errorf("cannot read the configuration %s: it is larger than %d bytes", path, maxFileSize)
+		c.unread = fmt.Errorf("cannot read the configuration: %w", err)
+		if errors.Is(err, fs.ErrPermission) {
+			c.unread = fmt.Errorf("%w (running as uid %d; give this user read access, for example by the file's group)", c.unread, os.Geteuid())
+		}
+		return c, c.unread
 	}
 	c.Exists = true
 	c.parse(data)
 	return c, nil
 }
 
+// readFile reads a regular file, or the null device, which stands for none.
+// Opening anything else must not block, as a FIFO without a writer would.
+func readFile(path string) ([]byte, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() && path != os.DevNull {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
+	if err == nil && len(data) > maxFileSize {
+		err = fmt.Errorf("%s is larger than %d bytes", path, maxFileSize)
+	}
+	return data, err
+}
+
 // CheckErrors are the mistakes outside the notify section, as one error; nil
 // if there are none. Each is an *Error.
-func (c *Config) CheckErrors() error { return c.checkErrors.orNil() }
+func (c *Config) CheckErrors() error {
+	return c.mistakesIn(func(key string) bool { return key != notifyKey })
+}
 
-// NotifyErrors are the mistakes in the notify section, as one error; nil if
-// there are none.
-func (c *Config) NotifyErrors() error { return c.notifyErrors.orNil() }
+// NotifyErrors are the mistakes in the notify section, or why the file could
+// not be read; nil if there are none.
+func (c *Config) NotifyErrors() error {
+	if c.unread != nil {
+		return c.unread
+	}
+	return c.mistakesIn(func(key string) bool { return key == notifyKey })
+}
 
+// StateErrors are the mistakes after which it is not sure which state directory
+// is meant; nil if there are none.
+func (c *Config) StateErrors() error {
+	if c.unread != nil {
+		return c.unread
+	}
+	return c.mistakesIn(func(key string) bool {
+		switch key {
+		case "timeout", "run_dir", "haproxy", "keepalived", checksKey, notifyKey:
+			return false
+		default: // state_dir, a word that may be meant to be it, or no file at all
+			return true
+		}
+	})
+}
+
+func (c *Config) mistakesIn(counts func(key string) bool) error {
+	var all Errors
+	for key, mistakes := range c.mistakes {
+		if counts(key) {
+			all = append(all, mistakes...)
+		}
+	}
+	return all.orNil()
+}
+
+// parse reads the file as YAML and, where it is not, section by section.
 func (c *Config) parse(data []byte) {
-	checks, notify := splitNotify(data)
-	c.checkErrors = readHalf(c.Path, checks, c.settings())
-	c.notifyErrors = readHalf(c.Path, notify, c.notifySettings())
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	document, err := parseYAML(c.Path, data)
+	if err == nil {
+		c.read(document)
+		return
+	}
+	sections := cutSections(data)
+	if len(sections) < 2 {
+		c.mistakes[""] = Errors{err}
+		return
+	}
+	for _, text := range sections {
+		document, err := parseYAML(c.Path, text.data)
+		if err != nil {
+			c.mistakes[text.key] = append(c.mistakes[text.key], err)
+			continue
+		}
+		c.read(document)
+	}
+}
+
+// read reads the sections of a document, each with its own mistakes.
+func (c *Config) read(document *yaml.Node) {
+	whole := &reader{file: c.Path}
+	settings := c.settings()
+	whole.pairs(document, "the configuration", func(key, val *yaml.Node) {
+		part := &reader{file: c.Path}
+		part.setting(key, val, "the configuration", settings)
+		c.mistakes[key.Value] = append(c.mistakes[key.Value], part.errors...)
+	})
+	c.mistakes[""] = append(c.mistakes[""], whole.errors...)
 	for _, channel := range c.Notify.Channels {
 		if channel.Language == "" {
 			channel.Language = c.Notify.Language
@@ -157,55 +242,62 @@ func (c *Config) parse(data []byte) {
 	}
 }
 
-// splitNotify gives the file twice: once with the lines of the notify section
-// emptied and once with only those lines. Line numbers stay right in both.
-// The cut is made on text, not on YAML, so that YAML broken in one half does
-// not reach the other: a section begins at its key in the first column and
-// ends at the next line that begins there with anything but a comment.
-func splitNotify(data []byte) (checks, notify []byte) {
-	inNotify := false
+// parseYAML gives the document, an empty mapping if there is nothing in it.
+func parseYAML(path string, data []byte) (*yaml.Node, *Error) {
+	loader := yaml.NewDecoder(bytes.NewReader(data))
+	var document, second yaml.Node
+	if err := loader.Decode(&document); err == io.EOF {
+		return &yaml.Node{Kind: yaml.MappingNode}, nil
+	} else if err != nil {
+		return nil, syntaxError(path, err)
+	}
+	switch err := loader.Decode(&second); {
+	case err == io.EOF:
+		return document.Content[0], nil
+	case err != nil:
+		return nil, syntaxError(path, err)
+	default:
+		return nil, &Error{File: path, Line: second.Line, Column: second.Column, Message: "a second document begins here", Hint: "one is all that is read; remove the line ---"}
+	}
+}
+
+// sectionText is a part of the file that stands under one top-level key, with
+// the lines of the others emptied, so that line numbers stay right.
+type sectionText struct {
+	key  string
+	data []byte
+}
+
+// cutSections cuts the file on its text, not on its YAML, so that what is
+// broken in one section does not reach the others: a section begins at its key
+// in the first column and ends at the next line that begins there with anything
+// but a comment.
+func cutSections(data []byte) []sectionText {
+	var sections []sectionText
+	above := 0
 	for line := range bytes.Lines(data) {
 		if startsSection(line) {
-			inNotify = isNotifyKey(line)
+			key, _, _ := bytes.Cut(line, []byte(":"))
+			sections = append(sections, sectionText{
+				key:  string(bytes.Trim(key, "\"' \r\n")),
+				data: bytes.Repeat([]byte("\n"), above),
+			})
 		}
-		kept, blanked := &checks, &notify
-		if inNotify {
-			kept, blanked = &notify, &checks
+		if last := len(sections) - 1; last >= 0 {
+			sections[last].data = append(sections[last].data, line...)
 		}
-		*kept = append(*kept, line...)
-		*blanked = append(*blanked, '\n')
+		above++
 	}
-	return checks, notify
+	return sections
 }
 
 func startsSection(line []byte) bool {
 	switch line[0] {
-	case ' ', '\t', '\r', '\n', '#':
-		return false
-	case '-', ']', '}':
-		// A list may stand unindented below its key; brackets close a value.
-		return bytes.HasPrefix(line, []byte("---"))
+	case ' ', '\t', '\r', '\n', '#', '-', '[', ']', '{', '}', '%', '?', ':':
+		return false // brackets and list items may stand unindented in a value
 	default:
 		return true
 	}
-}
-
-func isNotifyKey(line []byte) bool {
-	key, _, found := bytes.Cut(line, []byte(":"))
-	return found && string(bytes.Trim(key, `"' `)) == notifyKey
-}
-
-func readHalf(path string, data []byte, settings []setting) Errors {
-	var document yaml.Node
-	if err := yaml.Unmarshal(data, &document); err != nil {
-		return Errors{syntaxError(path, err)}
-	}
-	if len(document.Content) == 0 {
-		return nil
-	}
-	r := &reader{file: path}
-	r.section(document.Content[0], "the configuration", settings)
-	return r.errors
 }
 
 func syntaxError(path string, err error) *Error {
@@ -221,5 +313,5 @@ func syntaxError(path string, err error) *Error {
 // Show gives the configuration in force as YAML. Secrets are not in it: the
 // file names them by path only, and what may carry one is masked.
 func (c *Config) Show() ([]byte, error) {
-	return yaml.Marshal(showSection(append(c.settings(), c.notifySettings()...)))
+	return yaml.Marshal(showSection(c.settings()))
 }

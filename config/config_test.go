@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,6 +59,10 @@ func TestMistakes(t *testing.T) {
 		{"two channels of one name", "notify:\n  channels:\n    - type: journald\n    - type: journald\n", `hacheck.yaml:4:7: two channels are named "journald" (the first is on line 3; give each its own name)`},
 		{"channel without relay", "notify:\n  channels:\n    - type: smtp\n      to: [a@example.org]\n", `hacheck.yaml:3:7: channel smtp: host: is missing; give the mail relay's name or address`},
 		{"language", "notify:\n  language: zh-CM\n", `hacheck.yaml:2:13: `},
+		{"two documents", "timeout: 1s\n---\ntimeout: 2s\n", `hacheck.yaml:2:1: a second document begins here (one is all that is read; remove the line ---)`},
+		{"relative directory", "state_dir: state\n", `hacheck.yaml:1:12: "state" is not an absolute path (it must mean the same wherever keepalived starts hacheck)`},
+		{"no time at all", "checks:\n  haproxy:\n    timeout: 1ms\n", `hacheck.yaml:3:14: 1ms is out of range: from 10ms to 1m0s`},
+		{"channels that meet in a recipient", "notify:\n  channels:\n    - {type: smtp, name: a, host: r, from: x@y.z, to: x@y.z}\n    - {type: journald, name: a/x@y.z}\n", `hacheck.yaml:4:7: two channels are named "a/x@y.z" (the first is on line 3; give each its own name)`},
 		{"size", "notify:\n  max_size: 5 apples\n", `hacheck.yaml:2:13: "5 apples" is not a size (write a number with a unit, such as 512KiB or 64MiB)`},
 		{"all at once, in order", "timeout: 1\nrun_dir: [a]\n", "hacheck.yaml:1:10: \"1\" is not a duration (the unit is missing: 1ms or 1s?)\nhacheck.yaml:2:10: expected a single value, not a list"},
 	} {
@@ -163,12 +168,12 @@ notify:
 	if c.HAProxy.Configuration[0] != "/etc/haproxy/a.cfg" || c.Notify.MaxBytes != 1<<30 {
 		t.Errorf("got %+v", c)
 	}
-	notifiers, err := c.Notifiers(MailDefaults{Host: "unused"}, "test")
+	channels, err := c.InForce(MailDefaults{Host: "unused"}, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, notifier := range notifiers {
+	for _, notifier := range channels.Notifiers {
 		names = append(names, notifier.Name())
 	}
 	if got := strings.Join(names, " "); got != "smtp/b@example.org smtp/c@example.org" {
@@ -184,19 +189,110 @@ func TestUnknownCheck(t *testing.T) {
 	}
 }
 
-func TestDefaultNotifiers(t *testing.T) {
-	c := Default()
-	notifiers, err := c.Notifiers(MailDefaults{}, "test")
-	if err != nil || len(notifiers) != 1 || notifiers[0].Name() != "journald" {
-		t.Errorf("without keepalived.conf's mail settings: %v, %v", notifiers, err)
+func TestDefaults(t *testing.T) {
+	relay := MailDefaults{Host: "127.0.0.1", Timeout: time.Hour}
+	with := func(change func(*MailDefaults)) MailDefaults {
+		defaults := relay
+		defaults.To = []string{"ops@example.org"}
+		change(&defaults)
+		return defaults
 	}
-	notifiers, err = c.Notifiers(MailDefaults{Host: "127.0.0.1", To: []string{"ops@example.org"}, Timeout: 30 * time.Second}, "test")
-	if err != nil || notifiers[len(notifiers)-1].Name() != "mail" {
-		t.Errorf("with them: %v, %v", notifiers, err)
+	for _, test := range []struct {
+		name     string
+		defaults MailDefaults
+		mails    string // the mail channels; journald is there or not, as on this machine
+		awaited  string
+		problem  string
+	}{
+		{"no mail settings", MailDefaults{}, "", "", ""},
+		{"a relay without recipients", relay, "", "", ""},
+		{"mail", with(func(*MailDefaults) {}), "mail/ops@example.org", "", ""},
+		{"two", with(func(m *MailDefaults) { m.To = append(m.To, "b@example.org") }), "mail/ops@example.org mail/b@example.org", "", ""},
+		{"one of them is no address", with(func(m *MailDefaults) { m.To = append(m.To, "not an address") }), "mail/ops@example.org", "", `"not an address" is not a mail address, nothing is sent there`},
+		{"none of them is an address", with(func(m *MailDefaults) { m.To = []string{"a b"} }), "", "mail", `"a b" is not a mail address`},
+		{"a bad sender", with(func(m *MailDefaults) { m.From = "a b" }), "mail/ops@example.org", "", `the sender "a b" is not a mail address, keepalived@`},
+		{"a relay with its port", with(func(m *MailDefaults) { m.Host = "relay:25" }), "", "mail", `"relay:25" has a port in it`},
+		{"settings that cannot be read", MailDefaults{Err: os.ErrPermission}, "", "mail", "keepalived.conf's mail settings are not known, mail waits: permission denied"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			channels, err := Default().InForce(test.defaults, "test")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var mails []string
+			for _, notifier := range channels.Notifiers {
+				if notifier.Name() != "journald" {
+					mails = append(mails, notifier.Name())
+				}
+			}
+			if len(mails) == 0 && len(channels.Notifiers) != 1 {
+				t.Error("without mail there must be journald")
+			}
+			if got := strings.Join(mails, " "); got != test.mails {
+				t.Errorf("mails to %q, want %q", got, test.mails)
+			}
+			if got := strings.Join(channels.Awaited, " "); got != test.awaited {
+				t.Errorf("awaits %q, want %q", got, test.awaited)
+			}
+			if (channels.Problem == nil) != (test.problem == "") || channels.Problem != nil && !strings.Contains(channels.Problem.Error(), test.problem) {
+				t.Errorf("problem %v, want %q", channels.Problem, test.problem)
+			}
+		})
 	}
-	notifiers, err = c.Notifiers(MailDefaults{Host: "127.0.0.1", To: []string{"not an address"}}, "test")
-	if err == nil || len(notifiers) != 1 || notifiers[0].Name() != "journald" {
-		t.Errorf("with bad ones journald must be left, and an error: %v, %v", notifiers, err)
+	channels := Default().Defaults(MailDefaults{Host: "127.0.0.1", To: []string{"root"}})
+	if last := channels.Notifiers[len(channels.Notifiers)-1].Name(); !strings.HasPrefix(last, "mail/root@") {
+		t.Errorf("a local account became %q", last)
+	}
+}
+
+// A file that cannot be read says nothing about channels: the default ones
+// must not take what is meant for others.
+func TestUnreadFileHasNoChannels(t *testing.T) {
+	for _, path := range []string{filepath.Join(t.TempDir(), "none.yaml"), t.TempDir()} {
+		c, err := Load(path, true)
+		if err == nil {
+			t.Fatalf("%s was read", path)
+		}
+		if channels, err := c.InForce(MailDefaults{}, "test"); err == nil || len(channels.Notifiers) > 0 {
+			t.Errorf("%s: channels %v, %v", path, channels, err)
+		}
+		if c.StateErrors() == nil {
+			t.Errorf("%s: the state directory is taken for sure", path)
+		}
+	}
+}
+
+func TestFIFOIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path, true); err == nil || !strings.HasSuffix(err.Error(), "is not a regular file") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOtherFormsOfYAML(t *testing.T) {
+	for _, content := range []string{
+		`{"timeout": "500ms", "notify": {"language": "zh-TW"}}`,
+		"\ufefftimeout: 500ms\nnotify: {language: zh-TW}\n",
+		"%YAML 1.2\n---\ntimeout: 500ms\nnotify: {language: zh-TW}\n",
+		"? timeout\n: 500ms\n? notify\n: {language: zh-TW}\n",
+	} {
+		c := load(t, content)
+		if got := mistakes(c); got != "" || c.Timeout != 500*time.Millisecond || c.Notify.Language != notify.TraditionalChinese {
+			t.Errorf("%q: %s, %s, %s", content, got, c.Timeout, c.Notify.Language)
+		}
+	}
+}
+
+func TestBrokenSectionsLeaveTheStateDirectory(t *testing.T) {
+	c := load(t, "state_dir: /srv/state\nhaproxy:\n\tcfg: x\nnotify:\n  language: zh-TW\n")
+	if c.CheckErrors() == nil || c.StateErrors() != nil || c.NotifyErrors() != nil || c.StateDir != "/srv/state" {
+		t.Errorf("%v, %v, %v, %s", c.CheckErrors(), c.StateErrors(), c.NotifyErrors(), c.StateDir)
+	}
+	if c := load(t, "stat_dir: /srv/state\n"); c.StateErrors() == nil {
+		t.Error("a mistyped state_dir does not count")
 	}
 }
 

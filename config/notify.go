@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/mail"
 	"net/url"
 	"os"
 	"strings"
@@ -70,9 +71,17 @@ func (n *Notify) settings() []setting {
 	}
 }
 
-// Policy is how patient a delivery is.
+// Policy is how patient a delivery is. An attempt has as long as the slowest
+// channel wants.
 func (n *Notify) Policy() spool.Policy {
-	return spool.Policy{MaxAge: n.MaxAge, MaxEntries: n.MaxEntries, MaxBytes: n.MaxBytes}
+	attempt := email.DefaultTimeout
+	for _, channel := range n.Channels {
+		attempt = max(attempt, channel.SMTP.Timeout, channel.Webhook.Timeout)
+	}
+	return spool.Policy{
+		MaxAge: n.MaxAge, MaxEntries: n.MaxEntries, MaxBytes: n.MaxBytes,
+		AttemptTimeout: attempt + time.Second,
+	}
 }
 
 // Channel is one declared channel. Which fields count depends on Kind.
@@ -134,7 +143,7 @@ func (c *Channel) settings() []setting {
 			setting{"insecure", "do not verify the certificate", yesNo{&hook.InsecureSkipVerify}},
 			setting{"timeout", "time one attempt has", duration{&hook.Timeout, time.Second, hour / 12}})
 	default:
-		return common
+		return append(common, setting{"language", "language of this channel's messages", language{&c.Language}})
 	}
 }
 
@@ -152,7 +161,7 @@ func (c *Channel) notifiers(agent string) ([]notify.Notifier, error) {
 		notifier, err := webhook.New(hook)
 		return []notify.Notifier{notifier}, err
 	default:
-		notifier, err := journal.New(journal.Config{Name: c.Name})
+		notifier, err := journal.New(journal.Config{Name: c.Name, Language: c.Language})
 		return []notify.Notifier{notifier}, err
 	}
 }
@@ -181,7 +190,7 @@ func (v channelList) read(r *reader, node *yaml.Node) {
 		r.fail(node, "begin each channel with '- type: …'", "channels must be a list, not %s", describe(node))
 		return
 	}
-	names := map[string]int{}
+	names := map[string]int{} // of the notifiers built, which are recipients for mail
 	for _, item := range node.Content {
 		item = resolve(item)
 		kind := channelKindOf(r, item)
@@ -192,16 +201,19 @@ func (v channelList) read(r *reader, node *yaml.Node) {
 		channel.file, channel.line, channel.column = r.file, item.Line, item.Column
 		mistakes := len(r.errors)
 		r.section(item, "this "+channel.Name+" channel", channel.settings())
-		if first, taken := names[channel.Name]; taken {
-			r.fail(item, fmt.Sprintf("the first is on line %d; give each its own name", first), "two channels are named %q", clip(channel.Name))
-		}
-		names[channel.Name] = item.Line
 		v.notify.Channels = append(v.notify.Channels, channel)
 		if len(r.errors) > mistakes {
 			continue
 		}
-		if _, err := channel.notifiers(""); err != nil {
+		built, err := channel.notifiers("")
+		if err != nil {
 			r.fail(item, "", "channel %s: %v", channel.Name, err)
+		}
+		for _, notifier := range built {
+			if first, taken := names[notifier.Name()]; taken {
+				r.fail(item, fmt.Sprintf("the first is on line %d; give each its own name", first), "two channels are named %q", clip(notifier.Name()))
+			}
+			names[notifier.Name()] = item.Line
 		}
 	}
 }
@@ -265,66 +277,123 @@ func (v maskedURL) show() any {
 // MailDefaults are keepalived.conf's own mail settings, used when no channel
 // is declared.
 type MailDefaults struct {
-	Host    string
-	Port    int
-	From    string
-	To      []string
+	// Host is the relay, empty for none; Port is 0 for 25.
+	Host string
+	Port int
+	From string
+	To   []string
+	Helo string
+	// Timeout is smtp_connect_timeout.
 	Timeout time.Duration
+	// Err is why the settings are not known; nil if they are.
+	Err error
 }
 
-// Notifiers builds the declared channels. Without any they are the default
-// ones: journald, and mail by keepalived.conf's settings where it has a relay
-// and a recipient. An error may come with notifiers: these work all the same.
-func (c *Config) Notifiers(defaults MailDefaults, version string) ([]notify.Notifier, error) {
+// Channels are the channels in force.
+type Channels struct {
+	Notifiers []notify.Notifier
+	// Awaited names those that cannot be used now: events wait for them.
+	Awaited []string
+	// Problem is what keeps some of them from being used; nil if nothing does.
+	Problem error
+}
+
+// UsesMailDefaults reports whether keepalived.conf's mail settings count.
+func (c *Config) UsesMailDefaults() bool { return len(c.Notify.Channels) == 0 }
+
+// InForce builds the declared channels. Without any they are the default ones:
+// journald, and mail by keepalived.conf's settings where it has a relay and a
+// recipient. The error says that the notify section cannot be used at all.
+func (c *Config) InForce(defaults MailDefaults, version string) (Channels, error) {
 	if err := c.NotifyErrors(); err != nil {
-		return nil, err
+		return Channels{}, err
 	}
-	if len(c.Notify.Channels) == 0 {
-		return c.DefaultNotifiers(defaults)
+	if c.UsesMailDefaults() {
+		return c.Defaults(defaults), nil
 	}
-	var notifiers []notify.Notifier
+	var channels Channels
 	for _, channel := range c.Notify.Channels {
 		built, err := channel.notifiers("hacheck/" + version)
 		if err != nil {
-			return nil, &Error{File: channel.file, Line: channel.line, Column: channel.column, Message: fmt.Sprintf("channel %s: %v", channel.Name, err)}
+			return Channels{}, &Error{File: channel.file, Line: channel.line, Column: channel.column, Message: fmt.Sprintf("channel %s: %v", channel.Name, err)}
 		}
-		notifiers = append(notifiers, built...)
+		channels.Notifiers = append(channels.Notifiers, built...)
 	}
-	return notifiers, nil
+	return channels, nil
 }
 
-// DefaultNotifiers are the channels in force without configuration. When the
-// mail settings of keepalived.conf do not work, the error says so and journald
-// is still there. Without a journald on this node, mail alone is enough.
-func (c *Config) DefaultNotifiers(defaults MailDefaults) ([]notify.Notifier, error) {
-	channel, err := journal.New(journal.Config{Name: journalChannel})
+// Defaults are the channels in force without configuration. What does not work
+// in the mail settings of keepalived.conf is left out and told. Without a
+// journald on this node, mail alone is enough.
+func (c *Config) Defaults(defaults MailDefaults) Channels {
+	var channels Channels
+	toJournal, err := journal.New(journal.Config{Name: journalChannel, Language: c.Notify.Language})
 	if err != nil {
-		return nil, err
+		channels.Problem = err
 	}
-	notifiers := []notify.Notifier{channel}
-	if defaults.Host == "" || len(defaults.To) == 0 {
-		return notifiers, nil
-	}
-	if _, err := os.Stat(journal.Socket); errors.Is(err, fs.ErrNotExist) {
-		// This node never had a journald: every event would wait for it and
-		// be given up in the end although its mail arrived.
-		notifiers = nil
-	}
-	mail := email.Config{
-		Name: mailChannel, Host: strings.Trim(defaults.Host, "[]"), Port: defaults.Port,
-		TLS: email.Opportunistic, From: defaults.From, To: defaults.To,
-		Timeout: defaults.Timeout, Language: c.Notify.Language,
-	}
-	if mail.From == "" {
-		// keepalived(8) falls back to this sender, too.
-		mail.From = "keepalived@localhost"
-		if host, err := os.Hostname(); err == nil {
-			mail.From = "keepalived@" + host
+	mail, err := c.defaultMail(defaults)
+	if err != nil {
+		channels.Problem = errors.Join(channels.Problem, err)
+		if len(mail) == 0 {
+			channels.Awaited = []string{mailChannel}
 		}
 	}
-	built, err := mailNotifiers(mail)
-	if err != nil {
-		return []notify.Notifier{channel}, fmt.Errorf("no mail is sent, because the mail settings of keepalived.conf do not work: %w", err)
+	_, err = os.Stat(journal.Socket)
+	if toJournal != nil && (len(mail) == 0 || !errors.Is(err, fs.ErrNotExist)) {
+		// A node that never had a journald would keep every event for it and
+		// give it up in the end although its mail arrived.
+		channels.Notifiers = append(channels.Notifiers, toJournal)
 	}
-	return append(notifiers, built...), nil
+	channels.Notifiers = append(channels.Notifiers, mail...)
+	return channels
+}
+
+// defaultMail builds a channel for each recipient of notification_email. The
+// error tells what was left out; the channels work all the same.
+func (c *Config) defaultMail(defaults MailDefaults) ([]notify.Notifier, error) {
+	const because = "keepalived.conf's mail settings"
+	if defaults.Err != nil {
+		return nil, fmt.Errorf("%s are not known, mail waits: %w", because, defaults.Err)
+	}
+	if defaults.Host == "" || len(defaults.To) == 0 {
+		return nil, nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	settings := email.Config{
+		Name: mailChannel, Host: strings.Trim(defaults.Host, "[]"), Port: defaults.Port, Helo: defaults.Helo,
+		TLS: email.Opportunistic, From: mailbox(defaults.From, host), Language: c.Notify.Language,
+		Timeout: min(max(defaults.Timeout, 0), email.MaxTimeout),
+	}
+	if defaults.From == "" {
+		settings.From = "keepalived@" + host // what keepalived itself falls back to
+	}
+	var problems []error
+	if _, err := mail.ParseAddress(settings.From); err != nil {
+		problems = append(problems, fmt.Errorf("%s: the sender %q is not a mail address, %s is used", because, settings.From, "keepalived@"+host))
+		settings.From = "keepalived@" + host
+	}
+	for _, to := range defaults.To {
+		if _, err := mail.ParseAddress(mailbox(to, host)); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %q is not a mail address, nothing is sent there", because, to))
+			continue
+		}
+		settings.To = append(settings.To, mailbox(to, host))
+	}
+	if len(settings.To) == 0 {
+		return nil, errors.Join(problems...)
+	}
+	built, err := mailNotifiers(settings)
+	return built, errors.Join(append(problems, err)...)
+}
+
+// mailbox completes a local account such as root, which keepalived passes to
+// its relay as it is, to an address.
+func mailbox(text, host string) string {
+	if text == "" || strings.ContainsAny(text, "@ <>\",") {
+		return text
+	}
+	return text + "@" + host
 }

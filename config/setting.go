@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"math"
+	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,18 +89,21 @@ func (r *reader) pairs(node *yaml.Node, what string, visit func(key, value *yaml
 
 // section reads a mapping whose keys are those of settings and no others.
 func (r *reader) section(node *yaml.Node, what string, settings []setting) {
-	r.pairs(node, what, func(key, val *yaml.Node) {
-		at := slices.IndexFunc(settings, func(s setting) bool { return s.key == key.Value })
-		if at < 0 {
-			r.fail(key, keyHint(key.Value, settings), "%s has no key %q", what, key.Value)
-			return
-		}
-		if isNull(val) {
-			r.fail(val, `leave the line out for the default, or write "" for an empty text`, "%s has no value", key.Value)
-			return
-		}
-		settings[at].value.read(r, val)
-	})
+	r.pairs(node, what, func(key, val *yaml.Node) { r.setting(key, val, what, settings) })
+}
+
+// setting reads the value of one key of a section.
+func (r *reader) setting(key, val *yaml.Node, what string, settings []setting) {
+	at := slices.IndexFunc(settings, func(s setting) bool { return s.key == key.Value })
+	if at < 0 {
+		r.fail(key, keyHint(key.Value, settings), "%s has no key %q", what, clip(key.Value))
+		return
+	}
+	if isNull(val) {
+		r.fail(val, `leave the line out for the default, or write "" for an empty text`, "%s has no value", key.Value)
+		return
+	}
+	settings[at].value.read(r, val)
 }
 
 func keyHint(key string, settings []setting) string {
@@ -153,6 +158,22 @@ func (v text) read(r *reader, node *yaml.Node) {
 	}
 }
 func (v text) show() any { return *v.to }
+
+// directory is an absolute path.
+type directory struct{ to *string }
+
+func (v directory) read(r *reader, node *yaml.Node) {
+	value, ok := r.scalar(node)
+	if !ok {
+		return
+	}
+	if !filepath.IsAbs(value) {
+		r.fail(node, "it must mean the same wherever keepalived starts hacheck", "%q is not an absolute path", clip(value))
+		return
+	}
+	*v.to = value
+}
+func (v directory) show() any { return *v.to }
 
 // texts is a list of texts; one text alone stands for a list of one.
 type texts struct{ to *[]string }
@@ -247,6 +268,17 @@ func (v duration) read(r *reader, node *yaml.Node) {
 	*v.to = parsed
 }
 func (v duration) show() any { return v.to.String() }
+
+// orZero is a duration that may also be 0s.
+type orZero struct{ duration }
+
+func (v orZero) read(r *reader, node *yaml.Node) {
+	if node.Kind == yaml.ScalarNode && node.Value == "0s" {
+		*v.to = 0
+		return
+	}
+	v.duration.read(r, node)
+}
 
 // size is a number of bytes with an optional unit (KiB, MiB, GiB), from least
 // to most.
@@ -391,6 +423,42 @@ func (v maskedByName) show() any {
 		shown[name] = mask
 	}
 	return shown
+}
+
+// maskedText is a text that may hold a secret, as what is sent to log in does.
+type maskedText struct{ text }
+
+func (v maskedText) show() any {
+	if *v.to == "" {
+		return ""
+	}
+	return mask
+}
+
+// maskedURLs is a list of URLs, shown without what may hold a secret: the user,
+// the password and the query.
+type maskedURLs struct{ texts }
+
+func (v maskedURLs) show() any {
+	shown := make([]string, len(*v.to))
+	for i, text := range *v.to {
+		shown[i] = maskURL(text)
+	}
+	return shown
+}
+
+func maskURL(text string) string {
+	text, _, query := strings.Cut(text, "?")
+	if parsed, err := url.Parse(text); err != nil {
+		return mask
+	} else if parsed.User != nil {
+		parsed.User = url.User(mask)
+		text = parsed.String()
+	}
+	if query {
+		text += "?" + mask
+	}
+	return text
 }
 
 // mask stands in place of a value that may be a secret.

@@ -143,13 +143,19 @@ func (a *app) prepare(command *cobra.Command) error {
 	loaded, err := config.Load(path, named)
 	a.config = loaded
 	a.applyFlags()
-	if err != nil && !toleratesBadConfig(command) {
+	switch {
+	case err == nil:
+		return nil
+	case toleratesBadConfig(command):
+		a.log.Error(err.Error())
+		return nil
+	case command.Name() == "haproxy":
+		return a.refuse(config.BuiltinHAProxy, configError(err))
+	case command.Name() == "check" && command.Flags().NArg() == 1:
+		return a.refuse(command.Flags().Arg(0), configError(err))
+	default:
 		return configError(err)
 	}
-	if err != nil {
-		a.log.Error(err.Error())
-	}
-	return nil
 }
 
 // attendSignals gives the signals back to the system, which ends the process

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,23 +46,32 @@ file, where there is one, replaces the built-in policy.
 	flags.BoolVar(&noProbe, "no-probe", false, "do not dial servers that HAProxy does not check")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		settings := a.config.HAProxyCheck()
-		if len(backends) > 0 {
+		given := flags.Changed
+		if given("backend") || given("require") || given("unit") || given("no-probe") {
+			if settings.Kind != config.KindHAProxy {
+				return usageError("%s makes 'haproxy' a %s check: --backend, --require, --unit and --no-probe mean nothing to it", a.config.Path, settings.Kind)
+			}
+		}
+		if given("backend") {
+			if len(backends) == 0 || slices.Contains(backends, "") {
+				return usageError("--backend is empty (is a variable not set?)")
+			}
 			settings.Backends.Include = backends
 		}
-		if command.Flags().Changed("unit") {
+		if given("unit") {
 			settings.Unit = unit
 		}
 		if noProbe {
 			settings.Backends.ProbeUnchecked = false
 		}
-		if requirement != "" {
+		if given("require") {
 			parsed, err := checks.ParseRequire(requirement)
 			if err != nil {
 				return usageError("--require: %w", err)
 			}
 			settings.Backends.Require = parsed
 		}
-		return a.runDeclared(config.BuiltinHAProxy)
+		return a.runDeclared(config.BuiltinHAProxy, verdictOf(command, a.args))
 	}
 	return command
 }
@@ -75,7 +85,7 @@ is always there: it is the built-in check unless the configuration replaces it.
 
 ` + exitCodesHelp,
 		Args: exactArgs(1, "the name of a check"),
-		RunE: func(_ *cobra.Command, args []string) error { return a.runDeclared(args[0]) },
+		RunE: func(_ *cobra.Command, args []string) error { return a.runDeclared(args[0], args[0]) },
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			if a.config == nil {
 				return nil, cobra.ShellCompDirectiveNoFileComp
@@ -204,15 +214,15 @@ func minimumArgs(count int, what string) cobra.PositionalArgs {
 
 // runDeclared runs a check of the configuration. Mistakes outside the notify
 // section end it: a check that silently fell back to defaults could move a VIP.
-func (a *app) runDeclared(name string) error {
+func (a *app) runDeclared(name, keepAs string) error {
 	if err := a.config.CheckErrors(); err != nil {
-		return a.refuse(name, configError(err))
+		return a.refuse(keepAs, configError(err))
 	}
 	settings, err := a.config.Check(name)
 	if err != nil {
-		return a.refuse(name, usageError("%w", err))
+		return a.refuse(keepAs, usageError("%w", err))
 	}
-	return a.run(settings, name)
+	return a.run(settings, keepAs)
 }
 
 // runFromFlags runs a check that needs nothing of the configuration but the
@@ -240,11 +250,14 @@ func verdictOfCommand(words []string) string {
 	if err != nil {
 		return ""
 	}
+	if err := command.ParseFlags(rest); err != nil {
+		return ""
+	}
 	switch name := command.Name(); name {
 	case "haproxy":
-		return config.BuiltinHAProxy
+		return verdictOf(command, words[1:])
 	case "check":
-		if err := command.ParseFlags(rest); err != nil || command.Flags().NArg() != 1 {
+		if command.Flags().NArg() != 1 {
 			return ""
 		}
 		return command.Flags().Arg(0)
@@ -253,6 +266,17 @@ func verdictOfCommand(words []string) string {
 	default:
 		return ""
 	}
+}
+
+// verdictOf names the verdict of 'hacheck haproxy', whose flags are parsed: one
+// that looks at something else than the plain command has its own.
+func verdictOf(command *cobra.Command, args []string) string {
+	for _, flag := range []string{"backend", "require", "unit", "no-probe", "socket", "haproxy-cfg"} {
+		if command.Flags().Changed(flag) {
+			return verdictNameOf(config.BuiltinHAProxy, args)
+		}
+	}
+	return config.BuiltinHAProxy
 }
 
 // run runs a check and keeps its verdict under the given name.
@@ -277,21 +301,48 @@ func (a *app) run(settings *config.Check, keepAs string) error {
 // decide runs the check under its deadline, counted from the process's start.
 func (a *app) decide(check checks.Check, timeout time.Duration) checks.Verdict {
 	deadline := a.started.Add(timeout)
-	ctx, cancel := context.WithDeadlineCause(context.Background(), deadline, fmt.Errorf("no answer within %s", timeout))
+	ctx, cancel := context.WithDeadlineCause(context.Background(), deadline, fmt.Errorf("no answer within %s%w", timeout, silent{context.DeadlineExceeded}))
 	defer cancel()
 	answer := make(chan checks.Result, 1)
-	go func() { answer <- check.Run(ctx) }()
+	go func() {
+		defer func() {
+			// The exit code of a panic would say "wrong usage".
+			if problem := recover(); problem != nil {
+				answer <- checks.Result{Name: check.Name(), Status: checks.Unknown, Reason: fmt.Sprintf("fault in hacheck, please report it: %v", problem)}
+			}
+		}()
+		answer <- check.Run(ctx)
+	}()
 	giveUp := time.NewTimer(time.Until(deadline) + deadlineGrace)
 	defer giveUp.Stop()
 	verdict := checks.Verdict{Time: a.started}
 	select {
 	case verdict.Result = <-answer:
 	case <-giveUp.C:
-		verdict.Result = checks.Result{Name: check.Name(), Status: checks.Fail, Reason: fmt.Sprintf("no answer within %s", timeout)}
+		select {
+		case verdict.Result = <-answer: // it came together with the end
+		default:
+			verdict.Result = late(check.Name(), timeout, time.Since(deadline))
+		}
 	}
 	verdict.Took = time.Since(a.started)
 	return verdict
 }
+
+// late is the result of a check that did not return. When this process itself
+// was not given the time to look at its clock, nothing is known about HAProxy.
+func late(name string, timeout, over time.Duration) checks.Result {
+	if over > 4*deadlineGrace {
+		return checks.Result{Name: name, Status: checks.Unknown, Reason: fmt.Sprintf("this machine stalled: the check was not given the time to end within %s", timeout)}
+	}
+	return checks.Result{Name: name, Status: checks.Fail, Reason: fmt.Sprintf("no answer within %s", timeout)}
+}
+
+// silent is an error that is there to be found by errors.Is, not to be read.
+type silent struct{ error }
+
+func (silent) Error() string   { return "" }
+func (s silent) Unwrap() error { return s.error }
 
 // refuse ends a check that could not even begin. The refusal is kept as a
 // verdict, so that the notify hook can say why the node failed and the journal

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,12 +42,15 @@ func (a *app) configCheck() error {
 	if err := errors.Join(a.config.CheckErrors(), a.config.NotifyErrors()); err != nil {
 		return configError(err)
 	}
-	channels, err := a.config.Notifiers(a.mailDefaults(), version)
+	channels, err := a.config.InForce(a.mailDefaults(context.Background()), version)
 	if err != nil {
 		return configError(err)
 	}
 	var warnings []error
-	for _, channel := range channels {
+	if channels.Problem != nil {
+		warnings = append(warnings, channels.Problem)
+	}
+	for _, channel := range channels.Notifiers {
 		if files, ok := channel.(interface{ Warnings() []string }); ok {
 			for _, warning := range files.Warnings() {
 				warnings = append(warnings, fmt.Errorf("%s: channel %s: %s", a.config.Path, channel.Name(), warning))

@@ -75,6 +75,12 @@ func lookUp[T any](ask func() (T, error)) *lookup[T] {
 	l := &lookup[T]{done: make(chan struct{})}
 	go func() {
 		defer close(l.done)
+		defer func() {
+			// Whatever goes wrong here, the event is written.
+			if problem := recover(); problem != nil {
+				l.err = fmt.Errorf("fault in hacheck, please report it: %v", problem)
+			}
+		}()
 		l.value, l.err = ask()
 	}()
 	return l
@@ -275,7 +281,7 @@ func (a *app) haproxyBackends(ctx context.Context) ([]checks.Result, error) {
 func (a *app) addBackends(ctx context.Context, event *notify.Event, backends *lookup[[]checks.Result], verdicts *lookup[[]checks.Verdict]) {
 	results, err := backends.wait(ctx)
 	if err != nil {
-		event.HAProxy = &notify.HAProxy{Error: err.Error()}
+		event.HAProxy = &notify.HAProxy{Error: fmt.Sprintf("%v (the hook waits %s for it)", err, socketBudget)}
 		return
 	}
 	dialled := map[string]checks.Result{}

@@ -16,6 +16,11 @@ func main() {
 	// is decided once the command is known.
 	a.signals = make(chan os.Signal, 1)
 	signal.Notify(a.signals, endSignals...)
+	// Nobody reading the answer is no reason to lose an event or a verdict.
+	signal.Ignore(syscall.SIGPIPE)
+	// keepalived's umask would make directories that nobody can use until their
+	// mode is set; every file here is made with its mode.
+	syscall.Umask(0)
 	os.Exit(int(a.main(os.Args[1:])))
 }
 

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -36,6 +40,9 @@ Flags stand before the STATE.
 		RunE: func(command *cobra.Command, args []string) error {
 			call, err := keepalived.ParseArgs(args)
 			if err != nil {
+				if slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--") }) {
+					err = fmt.Errorf("%w; flags stand before the STATE", err)
+				}
 				return usageError("%w", err)
 			}
 			return a.notify(call)
@@ -54,6 +61,9 @@ func (a *app) notify(call keepalived.Event) error {
 	defer stop()
 
 	event := a.gather(call)
+	if err := errors.Join(a.config.StateErrors(), a.config.NotifyErrors()); err != nil {
+		a.warnJournal(fmt.Errorf("%s is recorded in %s: %w", event.State, a.config.StateDir, err))
+	}
 	queue, err := spool.Open(a.config.StateDir)
 	if err == nil {
 		a.addPrevious(queue, &event)
@@ -67,15 +77,28 @@ func (a *app) notify(call keepalived.Event) error {
 		a.log.Warn("cannot remember the state for the next event", "error", err)
 	}
 
-	fmt.Fprintf(a.stdout, "%s %s recorded as %s\n", event.State, printable(event.Name), event.ID)
+	a.say(recorded{event.ID, string(event.Kind), event.Name, string(event.State)})
 	ctx, cancel := context.WithTimeout(ctx, a.config.Notify.Budget)
 	defer cancel()
 	// The event is safe: what happens from here on is told, but the hook has
 	// done its duty.
 	if err := a.drain(ctx, queue, true); err != nil {
 		a.log.Warn("the event is recorded, not all of it is delivered", "error", err)
+		a.warnJournal(fmt.Errorf("event %s is recorded, not all of it is delivered: %w", event.ID, err))
 	}
 	return nil
+}
+
+// recorded is the hook's answer.
+type recorded struct {
+	ID    string `json:"id"`
+	Kind  string `json:"kind"`
+	Name  string `json:"name"`
+	State string `json:"state"`
+}
+
+func (r recorded) String() string {
+	return fmt.Sprintf("%s %s recorded as %s", r.State, printable(r.Name), r.ID)
 }
 
 // addPrevious adds the state before, as this node's hook recorded it.
@@ -89,82 +112,93 @@ func (a *app) addPrevious(queue *spool.Spool, event *notify.Event) {
 	}
 }
 
+// partingTime is what a delivery that cannot be repeated still gets after a
+// signal to end: keepalived kills its stop hook after one second.
+const partingTime = 900 * time.Millisecond
+
 // deliverAtOnce is the way out when the event cannot be recorded: whatever
 // channel takes it now is the only one that ever will.
-func (a *app) deliverAtOnce(ctx context.Context, event notify.Event, cause error) error {
+func (a *app) deliverAtOnce(signalled context.Context, event notify.Event, cause error) error {
 	event.Notes = append(event.Notes, fmt.Sprintf("The event could not be recorded on disk, so it is sent once and not repeated: %v.", cause))
-	ctx, cancel := context.WithTimeout(ctx, a.config.Notify.Budget)
+	ctx, cancel := context.WithTimeout(context.Background(), a.config.Notify.Budget)
 	defer cancel()
-	channels, err := a.config.Notifiers(a.mailDefaults(), version)
-	if err != nil && len(channels) == 0 {
-		a.log.Error("bad notify section, only the default channels are used", "error", err)
-		channels, err = a.config.DefaultNotifiers(a.mailDefaults())
-	}
-	if err != nil {
-		a.log.Error("not every channel can be used", "error", err)
-	}
-	type outcome struct {
-		name string
-		err  error
-	}
-	outcomes := make(chan outcome, len(channels))
-	for _, channel := range channels {
-		go func() { outcomes <- outcome{channel.Name(), channel.Notify(ctx, event)} }()
-	}
+	stop := context.AfterFunc(signalled, func() { time.AfterFunc(partingTime, cancel) })
+	defer stop()
+
 	failures := []error{fmt.Errorf("the event is not recorded: %w", cause)}
+	channels, err := a.config.InForce(a.mailDefaults(ctx), version)
+	if err != nil {
+		failures = append(failures, fmt.Errorf("only the default channels are used: %w", err))
+		channels = a.config.Defaults(a.mailDefaults(ctx))
+	}
+	if channels.Problem != nil {
+		failures = append(failures, channels.Problem)
+	}
+	attempts := map[string]*lookup[struct{}]{}
+	for _, channel := range channels.Notifiers {
+		attempts[channel.Name()] = lookUp(func() (struct{}, error) { return struct{}{}, channel.Notify(ctx, event) })
+	}
 	var delivered []string
-	for range channels {
-		select {
-		case got := <-outcomes:
-			if got.err != nil {
-				failures = append(failures, fmt.Errorf("channel %s: %w", got.name, got.err))
-			} else {
-				delivered = append(delivered, got.name)
-			}
-		case <-ctx.Done():
-			failures = append(failures, fmt.Errorf("not all channels answered: %w", context.Cause(ctx)))
+	for name, attempt := range attempts {
+		if _, err := attempt.wait(ctx); err != nil {
+			failures = append(failures, fmt.Errorf("channel %s: %w", name, err))
+		} else {
+			delivered = append(delivered, name)
 		}
 	}
-	if len(delivered) == 0 {
-		return failedError("%s %s is lost: %w", event.State, printable(event.Name), errors.Join(failures...))
+	slices.Sort(delivered)
+	told := "is lost"
+	if len(delivered) > 0 {
+		told = "is delivered by " + strings.Join(delivered, ", ") + " only"
 	}
-	a.log.Error("the event is delivered but not recorded", "channels", strings.Join(delivered, ", "), "error", errors.Join(failures...))
-	return nil
+	return failedError("%s %s %s: %w", event.State, printable(event.Name), told, errors.Join(failures...))
 }
 
 // drain delivers what waits. The impatient do so although a channel that failed
 // before has not had its pause: a new event or a person is reason to try again.
 // The error sums up what stays behind.
 func (a *app) drain(ctx context.Context, queue *spool.Spool, impatient bool) error {
-	channels, err := a.config.Notifiers(a.mailDefaults(), version)
-	if err != nil && len(channels) == 0 {
-		return configError(fmt.Errorf("events wait until the notify section is mended:\n%w", err))
+	var defaults config.MailDefaults
+	if a.config.UsesMailDefaults() {
+		defaults = a.mailDefaults(ctx)
 	}
+	channels, err := a.config.InForce(defaults, version)
 	if err != nil {
-		a.log.Error("not every channel can be used", "error", err)
+		return configError(fmt.Errorf("events wait until the configuration is mended:\n%w", err))
 	}
 	policy := a.config.Notify.Policy()
 	policy.IgnoreBackoff = impatient
-	report, err := queue.Drain(ctx, channels, policy)
+	policy.Awaited = channels.Awaited
+	report, err := queue.Drain(ctx, channels.Notifiers, policy)
 	if err != nil {
 		return failedError("cannot deliver: %w", err)
 	}
-	return a.tell(report)
+	if err := errors.Join(channels.Problem, a.tell(report)); err != nil {
+		return &exitError{exitUnhealthy, err}
+	}
+	return nil
 }
 
+// mailBudget bounds reading keepalived.conf for its mail settings.
+const mailBudget = 2 * time.Second
+
 // mailDefaults are the mail settings of keepalived.conf, for a node without a
-// configuration of its own.
-func (a *app) mailDefaults() config.MailDefaults {
-	configuration, err := a.keepalivedConfig()
-	if err != nil {
-		a.log.Debug("no mail settings from keepalived.conf", "error", err)
+// configuration of its own. That there is no keepalived.conf is no error.
+func (a *app) mailDefaults(ctx context.Context) config.MailDefaults {
+	ctx, cancel := context.WithTimeout(ctx, mailBudget)
+	defer cancel()
+	configuration, err := lookUp(a.keepalivedConfig).wait(ctx)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return config.MailDefaults{}
+	case err != nil:
+		return config.MailDefaults{Err: err}
 	}
 	global := configuration.Global
 	return config.MailDefaults{
 		Host: global.SMTPServer.Host, Port: global.SMTPServer.Port,
 		From: global.NotificationEmailFrom, To: global.NotificationEmail,
-		Timeout: global.SMTPConnectTimeout,
+		Helo: global.SMTPHelo, Timeout: global.SMTPConnectTimeout,
 	}
 }
 
@@ -181,9 +215,9 @@ events. Only one run delivers at a time; another one ends at once.
 		RunE: func(*cobra.Command, []string) error {
 			ctx, stop := a.untilSignal()
 			defer stop()
-			queue, err := spool.Open(a.config.StateDir)
+			queue, err := a.openQueue()
 			if err != nil {
-				return failedError("%w", err)
+				return err
 			}
 			defer queue.Close()
 			return a.drain(ctx, queue, now)
@@ -193,12 +227,14 @@ events. Only one run delivers at a time; another one ends at once.
 	return command
 }
 
-// printable keeps a name that keepalived passed from playing tricks on a
+// printable keeps a name that came from elsewhere from playing tricks on a
 // terminal or a log.
-func printable(name string) string {
-	const most = 64
-	quoted := fmt.Sprintf("%q", name)
-	plain := quoted[1 : len(quoted)-1]
+func printable(name string) string { return quoted(name, 64) }
+
+// quoted gives text as in a Go string literal, cut to so many letters.
+func quoted(text string, most int) string {
+	literal := strconv.Quote(text)
+	plain := literal[1 : len(literal)-1]
 	if runes := []rune(plain); len(runes) > most {
 		return string(runes[:most]) + "…"
 	}

@@ -20,7 +20,7 @@ import (
 // Its error sums up what stays behind.
 func (a *app) tell(report spool.Report) error {
 	if report.Busy {
-		fmt.Fprintln(a.stdout, "another run is delivering and takes care of the new events, too")
+		a.say(delivery{Busy: true})
 		return nil
 	}
 	for _, warning := range report.Warnings {
@@ -39,8 +39,10 @@ func (a *app) tell(report spool.Report) error {
 				"state", failure.State, "attempts", failure.Attempts, "fate", fate, "error", failure.Err)
 		}
 	}
-	fmt.Fprintf(a.stdout, "%d delivered, %d deferred, %d given up; %d events wait%s\n",
-		report.Delivered, report.Deferred, report.Dead, report.Remaining, whenDue(report.NextDue))
+	a.say(delivery{
+		Delivered: report.Delivered, Deferred: report.Deferred, GivenUp: report.Dead,
+		Waiting: report.Remaining, NextDue: report.NextDue,
+	})
 	switch {
 	case report.Dead > 0:
 		return failedError("%d deliveries were given up (see 'hacheck queue list')", report.Dead)
@@ -50,6 +52,38 @@ func (a *app) tell(report spool.Report) error {
 		return failedError("the time was up before everything was tried")
 	}
 	return nil
+}
+
+// delivery is what a delivery did, as it is printed.
+type delivery struct {
+	// Busy says that another run is delivering; the rest is then unknown.
+	Busy bool `json:"busy"`
+	// Delivered, Deferred and GivenUp count one event on one channel each.
+	Delivered int `json:"delivered"`
+	Deferred  int `json:"deferred"`
+	GivenUp   int `json:"given_up"`
+	// Waiting counts the events left, NextDue is when the next one is due.
+	Waiting int       `json:"waiting"`
+	NextDue time.Time `json:"next_due,omitzero"`
+}
+
+func (d delivery) String() string {
+	if d.Busy {
+		return "another run is delivering and takes care of the new events, too"
+	}
+	return fmt.Sprintf("%d delivered, %d deferred, %d given up; %d events wait%s",
+		d.Delivered, d.Deferred, d.GivenUp, d.Waiting, whenDue(d.NextDue))
+}
+
+// say prints an answer, as text or as JSON.
+func (a *app) say(answer fmt.Stringer) {
+	if a.flags.output != outputJSON {
+		fmt.Fprintln(a.stdout, answer)
+		return
+	}
+	if err := json.NewEncoder(a.stdout).Encode(answer); err != nil {
+		a.log.Error("cannot print the answer", "error", err)
+	}
 }
 
 func whenDue(due time.Time) string {
@@ -103,10 +137,22 @@ func (a *app) queueCommand() *cobra.Command {
 // queueBudget bounds a look at the queue or a change of one entry.
 const queueBudget = 30 * time.Second
 
-func (a *app) eachEvent(ids []string, do func(context.Context, *spool.Spool, string) error) error {
+// openQueue opens the spool, if it is sure which one is meant.
+func (a *app) openQueue() (*spool.Spool, error) {
+	if err := a.config.StateErrors(); err != nil {
+		return nil, configError(err)
+	}
 	queue, err := spool.Open(a.config.StateDir)
 	if err != nil {
-		return failedError("%w", err)
+		return nil, failedError("%w", err)
+	}
+	return queue, nil
+}
+
+func (a *app) eachEvent(ids []string, do func(context.Context, *spool.Spool, string) error) error {
+	queue, err := a.openQueue()
+	if err != nil {
+		return err
 	}
 	defer queue.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), queueBudget)
@@ -135,9 +181,9 @@ type queued struct {
 }
 
 func (a *app) queueList() error {
-	queue, err := spool.Open(a.config.StateDir)
+	queue, err := a.openQueue()
 	if err != nil {
-		return failedError("%w", err)
+		return err
 	}
 	defer queue.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), queueBudget)
@@ -175,11 +221,11 @@ func (a *app) queueList() error {
 		if event.Dead {
 			fate = "given up"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s %s\t%s\t%s\n", event.ID, a.started.Sub(event.Time).Round(time.Second),
-			event.State, printable(event.Name), fate, channelsText(event.Channels))
+		fmt.Fprintf(table, "%s\t%s\t%s %s\t%s\t%s\n", printable(event.ID), a.started.Sub(event.Time).Round(time.Second),
+			printable(event.State), printable(event.Name), fate, channelsText(event.Channels))
 	}
 	for _, file := range damaged {
-		fmt.Fprintf(table, "%s/%s\t\t\tdamaged\t%s\n", file.Dir, printable(file.Name), file.Reason)
+		fmt.Fprintf(table, "%s/%s\t\t\tdamaged\t%s\n", file.Dir, printable(file.Name), quoted(file.Reason, 200))
 	}
 	return table.Flush()
 }
@@ -199,9 +245,9 @@ func channelsText(channels map[string]spool.Outcome) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(channels)) {
 		outcome := channels[name]
-		part := fmt.Sprintf("%s %v", name, outcome.State)
+		part := printable(name) + " " + printable(fmt.Sprint(outcome.State))
 		if outcome.LastError != "" {
-			part += fmt.Sprintf(" after %d attempts: %s", outcome.Attempts, outcome.LastError)
+			part += fmt.Sprintf(" after %d attempts: %s", outcome.Attempts, quoted(outcome.LastError, 300))
 		}
 		parts = append(parts, part)
 	}

@@ -21,16 +21,37 @@ const journalBudget = 50 * time.Millisecond
 // what goes wrong here is a warning.
 func (a *app) remember(verdict checks.Verdict, name string) {
 	verdict.Name = name
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.keep(verdict)
+	}()
+	select {
+	case <-done:
+	case <-time.After(rememberBudget):
+		a.log.Warn("the verdict was not kept in time", "run_dir", a.config.RunDir)
+	}
+}
+
+// rememberBudget bounds keeping a verdict, which takes less than a millisecond
+// unless the file system hangs. The exit code waits for it.
+const rememberBudget = 40*time.Millisecond + journalBudget
+
+func (a *app) keep(verdict checks.Verdict) {
 	before, err := checks.LoadVerdict(a.config.RunDir, verdict.Name)
 	known := err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		a.log.Warn("cannot read the last verdict", "error", err)
 	}
 	if err := checks.SaveVerdict(a.config.RunDir, verdict); err != nil {
-		// Without a memory every run would look like a change: one line a
-		// second in the journal is what the operator must be spared.
 		a.log.Warn("cannot keep the verdict for the notify hook", "error", err)
-		return
+		// Without a memory every run looks like a change. A line a second for a
+		// healthy node would be a nuisance; for a failed one it is the only
+		// trace there is, and journald limits the rate.
+		if verdict.Status.Healthy() {
+			return
+		}
+		known = false
 	}
 	if known && before.Status == verdict.Status {
 		return
@@ -62,6 +83,11 @@ func (a *app) tellJournal(command *cobra.Command, err error) {
 		return
 	}
 	a.toJournal(journal.Error, "hacheck "+command.Name()+": "+err.Error(), nil)
+}
+
+// warnJournal tells the journal of something that did not end the command.
+func (a *app) warnJournal(err error) {
+	a.toJournal(journal.Warning, "hacheck: "+err.Error(), nil)
 }
 
 func (a *app) toJournal(priority journal.Priority, message string, fields map[string]string) {

@@ -38,9 +38,9 @@ const (
 // answer.
 const DefaultTimeout = 20 * time.Second
 
-// maxTimeout is what RFC 5321, section 4.5.3.2, allows the longest single
+// MaxTimeout is what RFC 5321, section 4.5.3.2, allows the longest single
 // step of a dialogue.
-const maxTimeout = 10 * time.Minute
+const MaxTimeout = 10 * time.Minute
 
 // Config describes one mail channel.
 type Config struct {
@@ -91,12 +91,13 @@ type Config struct {
 }
 
 // Split returns one configuration for each recipient, named NAME/ADDRESS,
-// whose mails still show every recipient; a recipient named twice counts once. The outcome is then kept for each
-// recipient: one that the relay cannot take at the moment is tried again
-// without repeating the mail to those who have it already.
+// whose mails still show every recipient; a recipient named twice counts once.
+// The outcome is then kept for each recipient: one that the relay cannot take
+// at the moment is tried again without repeating the mail to those who have it
+// already, and one more recipient does not rename the others.
 func (c Config) Split() []Config {
-	if len(c.To) < 2 {
-		return []Config{c}
+	if len(c.To) == 0 {
+		return []Config{c} // for New to refuse
 	}
 	var parts []Config
 	seen := make(map[string]bool)
@@ -136,8 +137,8 @@ func New(cfg Config) (*Notifier, error) {
 		return nil, fmt.Errorf("host: %q has a port in it; put that into port", cfg.Host)
 	case cfg.Port < 0 || cfg.Port > 65535:
 		return nil, fmt.Errorf("port: %d is not within 1 to 65535", cfg.Port)
-	case cfg.Timeout < 0 || cfg.Timeout > maxTimeout:
-		return nil, fmt.Errorf("timeout: %s is not within 0s to %s", cfg.Timeout, maxTimeout)
+	case cfg.Timeout < 0 || cfg.Timeout > MaxTimeout:
+		return nil, fmt.Errorf("timeout: %s is not within 0s to %s", cfg.Timeout, MaxTimeout)
 	}
 	if cfg.Port == 0 {
 		switch cfg.TLS {

@@ -398,7 +398,7 @@ func TestPasswordIsReadAtEachAttempt(t *testing.T) {
 		}
 	}
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
-	if err := n.Notify(t.Context(), notifytest.Event()); err == nil || !strings.Contains(err.Error(), `systemd credential "smtp-password": $CREDENTIALS_DIRECTORY is not set`) {
+	if err := n.Notify(t.Context(), notifytest.Event()); err == nil || !strings.Contains(err.Error(), `systemd credential: $CREDENTIALS_DIRECTORY is not set`) {
 		t.Errorf("error is %v", err)
 	}
 	if len(r.mails()) != 1 {
@@ -584,7 +584,7 @@ func TestSplit(t *testing.T) {
 		t.Errorf("delivered to %q, shown as %q", got.to, letter.Header.Get("To"))
 	}
 	one := config(1)
-	if parts := one.Split(); len(parts) != 1 || parts[0].Name != "mail" {
+	if parts := one.Split(); len(parts) != 1 || parts[0].Name != "mail/ops@example.com" {
 		t.Errorf("parts of one recipient are %+v", parts)
 	}
 }
@@ -624,7 +624,7 @@ func TestNewErrors(t *testing.T) {
 		{"username: is missing though password_file is set", good(func(c *Config) { c.PasswordFile = "/p" })},
 		{"username: is missing though auth is set", good(func(c *Config) { c.Auth = "plain" })},
 		{"password_file: is missing though username is set", good(func(c *Config) { c.Username = "u" })},
-		{`password_file: "a/b" is neither an absolute path nor the bare name of a systemd credential`, good(func(c *Config) { c.Username = "u"; c.PasswordFile = "a/b" })},
+		{`password_file: is neither an absolute path nor the bare name of a systemd credential`, good(func(c *Config) { c.Username = "u"; c.PasswordFile = "a/b" })},
 		{"tls: opportunistic never logs in, as the relay's certificate is not checked; use starttls or tls, or remove username", good(func(c *Config) {
 			c.TLS = Opportunistic
 			c.Username = "u"

@@ -7,6 +7,7 @@ package secret
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,7 +28,8 @@ func CheckPath(field, path string) error {
 	if filepath.IsAbs(path) || path != "" && filepath.Base(path) == path && path != "." && path != ".." {
 		return nil
 	}
-	return fmt.Errorf("%s: %q is neither an absolute path nor the bare name of a systemd credential", field, path)
+	// The value is not shown: somebody may have put the secret itself there.
+	return fmt.Errorf("%s: is neither an absolute path nor the bare name of a systemd credential", field)
 }
 
 // locate resolves the name of a systemd credential.
@@ -37,7 +39,8 @@ func locate(path string) (string, error) {
 	}
 	folder := os.Getenv("CREDENTIALS_DIRECTORY")
 	if folder == "" {
-		return "", fmt.Errorf("systemd credential %q: $CREDENTIALS_DIRECTORY is not set, so this process was not started by a unit with LoadCredential=; an absolute path works everywhere", path)
+		// The name is not shown: it may be the secret itself, by mistake.
+		return "", errors.New("systemd credential: $CREDENTIALS_DIRECTORY is not set, so this process was not started by a unit with LoadCredential=; name the file by its absolute path, which works everywhere")
 	}
 	return filepath.Join(folder, path), nil
 }

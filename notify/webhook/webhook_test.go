@@ -248,7 +248,7 @@ func TestSystemdCredential(t *testing.T) {
 	n := must(t, Config{Name: "hook", URLFile: "hook-url"})
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	err := n.Notify(t.Context(), notifytest.Event())
-	if err == nil || !strings.Contains(err.Error(), `systemd credential "hook-url": $CREDENTIALS_DIRECTORY is not set`) {
+	if err == nil || !strings.Contains(err.Error(), `systemd credential: $CREDENTIALS_DIRECTORY is not set`) {
 		t.Errorf("error is %v", err)
 	}
 	t.Setenv("CREDENTIALS_DIRECTORY", folder)
@@ -389,8 +389,8 @@ func TestNewErrors(t *testing.T) {
 		{"url: is not a valid URL (its text is not shown, as it may hold a secret)", good(func(c *Config) { c.URL = "http://x/%zz" + pathSecret })},
 		{"timeout: -1s is not within 0s to 5m0s", good(func(c *Config) { c.Timeout = -time.Second })},
 		{"timeout: 1h0m0s is not within 0s to 5m0s", good(func(c *Config) { c.Timeout = time.Hour })},
-		{`secret_file: "a/b" is neither an absolute path nor the bare name of a systemd credential`, good(func(c *Config) { c.SecretFile = "a/b" })},
-		{`headers_file: ".." is neither an absolute path nor the bare name of a systemd credential`, good(func(c *Config) { c.HeadersFile = ".." })},
+		{`secret_file: is neither an absolute path nor the bare name of a systemd credential`, good(func(c *Config) { c.SecretFile = "a/b" })},
+		{`headers_file: is neither an absolute path nor the bare name of a systemd credential`, good(func(c *Config) { c.HeadersFile = ".." })},
 		{`ca_file: "ca.pem" is not an absolute path`, good(func(c *Config) { c.CAFile = "ca.pem" })},
 		{"ca_file: has no effect together with insecure_skip_verify; remove one of them", good(func(c *Config) { c.CAFile = "/ca"; c.InsecureSkipVerify = true })},
 		{`headers: "a b" is not a header name`, good(func(c *Config) { c.Headers = map[string]string{"a b": "x"} })},
