@@ -16,7 +16,7 @@ type report struct {
 	Systemd bool   `json:"systemd"`
 	Unit    string `json:"unit"`
 	// LeastRSS is what this program itself takes, in MB. A child is this
-	// program until its exec, and the kernel counts that: less cannot be seen.
+	// program until its exec, and the kernel counts that: less is not seen.
 	LeastRSS    float64      `json:"least_rss_mb"`
 	Contestants []figures    `json:"contestants"`
 	Comparisons []comparison `json:"comparisons"`
@@ -58,7 +58,7 @@ func (r *report) print(w io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "A max RSS below bench's own %.1f MB cannot be seen.\n\n", r.LeastRSS)
+	fmt.Fprintf(w, "Bench itself has %.1f MB in the end: a max RSS up to that says only that it is not more.\n\n", r.LeastRSS)
 	for _, c := range r.Comparisons {
 		verdict := "no budget"
 		switch {
