@@ -75,7 +75,8 @@ func run(ctx context.Context, binary string) error {
 		return err
 	}
 
-	d.say(`4. The back ends are back:`)
+	d.say(`4. The back ends are back. (No keepalived runs in this demo to add the VIP, and the
+   mail says so: whether an address is here is asked of the kernel.)`)
 	if err := d.startBackends(); err != nil {
 		return err
 	}
