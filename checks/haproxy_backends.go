@@ -580,8 +580,8 @@ func (h *HAProxy) learnAddresses(ctx context.Context, a answer, backends []*back
 	}
 }
 
-// excuseUndialable takes back the verdict over servers that haproxy.cfg gives no
-// TCP port of their own: one with `server s1 10.0.0.1:+1000` is connected to a
+// excuseUndialable takes back the verdict over servers that haproxy.cfg has
+// reached by another way than a dial goes, or gives no TCP port of their own: one with `server s1 10.0.0.1:+1000` is connected to a
 // port that depends on the client's, and the offset is shown as if it were the
 // port. It is read only when a dial failed, which a healthy node has none of.
 func (h *HAProxy) excuseUndialable(ctx context.Context, targets []target, report *backendReport) {
@@ -600,8 +600,8 @@ func (h *HAProxy) excuseUndialable(ctx context.Context, targets []target, report
 	}
 }
 
-// undialable finds the servers without a TCP port of their own in haproxy.cfg,
-// if there is one.
+// undialable finds the servers of which a dial tells nothing in haproxy.cfg, if
+// there is one.
 func (h *HAProxy) undialable(ctx context.Context) map[[2]string]string {
 	found := map[[2]string]string{}
 	if h.Config == nil {
@@ -617,7 +617,9 @@ func (h *HAProxy) undialable(ctx context.Context) map[[2]string]string {
 		}
 		for _, s := range proxy.Servers {
 			obstacle := "it has no port of its own"
-			switch {
+			switch detour := cmp.Or(s.Detour, proxy.Detour); {
+			case detour != "":
+				obstacle = "a dial from here does not take the way that " + detour + " gives it"
 			case s.Network != haproxy.NetworkTCP:
 				obstacle = "it is not reached over TCP"
 			case s.Port != 0:

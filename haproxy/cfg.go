@@ -133,7 +133,11 @@ type Proxy struct {
 	Mode string
 	// Disabled proxies do not exist for HAProxy: no listener, no statistics.
 	Disabled bool
-	Binds    []Bind
+	// Detour is "source" if the section says from which interface or address
+	// of a client its servers are connected to, so that another connection from
+	// this node takes another way. It comes with WantServers.
+	Detour string
+	Binds  []Bind
 	Servers  []Server
 	// Conditional marks what stands under an .if that cannot be decided here.
 	Conditional bool
@@ -212,6 +216,10 @@ type Server struct {
 	Disabled bool
 	// SSL servers expect TLS.
 	SSL bool
+	// Detour is the option that makes HAProxy reach the server by another way
+	// than a plain connection from this node: namespace, socks4, or source with
+	// an interface or usesrc.
+	Detour string
 	// Template marks a `server-template` line, which stands for the servers
 	// Name+First to Name+Last, from 1 to 3 for "1-3".
 	Template    bool

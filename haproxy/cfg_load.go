@@ -67,7 +67,7 @@ func (l *loader) wanted(word []byte) bool {
 			return true
 		case "bind":
 			return l.want&WantBinds != 0
-		case "server", "server-template", "default-server":
+		case "server", "server-template", "default-server", "source":
 			return l.want&WantServers != 0
 		}
 	}
@@ -78,6 +78,7 @@ func (l *loader) wanted(word []byte) bool {
 type defaults struct {
 	mode     string
 	disabled bool
+	detour   string // as a source line left it
 	server   Server // as default-server lines left it
 }
 
@@ -348,6 +349,7 @@ func (l *loader) open(kind section, words []string) {
 			Name:        words[1],
 			Mode:        l.own.mode,
 			Disabled:    l.own.disabled,
+			Detour:      l.own.detour,
 			Conditional: l.unsure,
 			Pos:         l.pos,
 		})
@@ -432,6 +434,14 @@ func (l *loader) keyword(words []string) {
 		l.server(args, false)
 	case "server-template":
 		l.server(args, true)
+	case "source":
+		l.current.detour = ""
+		if slices.Contains(args, "interface") || slices.Contains(args, "usesrc") {
+			l.current.detour = words[0]
+		}
+		if l.proxy != nil {
+			l.proxy.Detour = l.current.detour
+		}
 	case "default-server":
 		if l.section == sectionFrontend {
 			l.problem("default-server in a frontend, which has no servers; it is left out")
@@ -605,6 +615,11 @@ func (l *loader) serverOptions(s *Server, line string, words []string) {
 			s.SSL = true
 		case "no-ssl":
 			s.SSL = false
+		case "namespace", "socks4", "interface", "usesrc":
+			if name == "interface" || name == "usesrc" { // which follow source
+				name = "source"
+			}
+			s.Detour = name
 		case "weight":
 			s.Weight = number(name, value, 256)
 		case "rise":
