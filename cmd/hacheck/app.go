@@ -166,6 +166,9 @@ func (a *app) attendSignals(command *cobra.Command) {
 	case "notify", "deliver":
 		return
 	}
+	if a.signals == nil {
+		return
+	}
 	signal.Reset(endSignals...)
 	select {
 	case got := <-a.signals:

@@ -5,17 +5,21 @@ package main
 import (
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 )
 
 func main() {
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, started: time.Now()}
-	// Before anything else: keepalived starts its stop hook in the moment in
-	// which systemd ends its whole control group. Who listens to these signals
-	// is decided once the command is known.
-	a.signals = make(chan os.Signal, 1)
-	signal.Notify(a.signals, endSignals...)
+	if slices.Contains(os.Args, "notify") || slices.Contains(os.Args, "deliver") {
+		// Before anything else: keepalived starts its stop hook in the moment
+		// in which systemd ends its whole control group. For a check, which
+		// runs every second, listening would cost a tenth of its time; whether
+		// this is one is known for sure when the command line is parsed.
+		a.signals = make(chan os.Signal, 1)
+		signal.Notify(a.signals, endSignals...)
+	}
 	// Nobody reading the answer is no reason to lose an event or a verdict.
 	signal.Ignore(syscall.SIGPIPE)
 	// keepalived's umask would make directories that nobody can use until their
