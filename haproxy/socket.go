@@ -403,7 +403,7 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 			return nil, ended(ctx, "the connection was not accepted")
 		case errors.As(err, &netErr) && netErr.Timeout():
 			// The dialler's own clock may be a moment ahead of ctx's.
-			return nil, fmt.Errorf("%w: the connection was not accepted (%w)", ErrTimeout, context.DeadlineExceeded)
+			return nil, timeoutError("the connection was not accepted")
 		default:
 			return nil, fmt.Errorf("cannot connect: %w", err)
 		}
@@ -439,7 +439,7 @@ func (p *peerReader) explain(err error) error {
 	case p.ctx.Err() != nil && p.got:
 		return ended(p.ctx, "the answer was not complete")
 	case p.ctx.Err() != nil:
-		return ended(p.ctx, "connected, but not one byte came: is it frozen or overloaded?")
+		return ended(p.ctx, "connected, but not one byte came: is it frozen or overloaded, or are its `stats maxconn` clients all taken?")
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return ErrReset
 	default:
@@ -453,8 +453,16 @@ func ended(ctx context.Context, how string) error {
 	if cause := context.Cause(ctx); !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("%s: %w", how, cause)
 	}
-	return fmt.Errorf("%w: %s (%w)", ErrTimeout, how, context.DeadlineExceeded)
+	return timeoutError(how)
 }
+
+// timeoutError is ErrTimeout and [context.DeadlineExceeded], and says how far it
+// got: the latter's words would add nothing.
+type timeoutError string
+
+func (e timeoutError) Error() string { return ErrTimeout.Error() + ": " + string(e) }
+
+func (e timeoutError) Unwrap() []error { return []error{ErrTimeout, context.DeadlineExceeded} }
 
 // bounded gives ctx a deadline if it has none.
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -156,7 +156,7 @@ func TestClientFaultsOfASocket(t *testing.T) {
 	expect("no abstract socket", abns, 5*time.Second, ErrRefused, "nobody listens on it, haproxy is not running")
 
 	p.Freeze(t)
-	const frozen = "haproxy did not answer in time: connected, but not one byte came: is it frozen or overloaded? (context deadline exceeded)"
+	const frozen = "haproxy did not answer in time: connected, but not one byte came: is it frozen or overloaded, or are its `stats maxconn` clients all taken?"
 	expect("frozen", socketOf(p), 100*time.Millisecond, ErrTimeout, frozen)
 	// Fill the queue; what nobody accepted stays in it.
 	for full := false; !full; {
