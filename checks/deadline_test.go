@@ -2,11 +2,14 @@ package checks
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 )
@@ -104,6 +107,34 @@ func TestDeadline(t *testing.T) {
 				t.Errorf("the reason does not name %s and the time: %q", test.peer, got.Reason)
 			}
 		})
+	}
+}
+
+// TestDeadlineWithCause: a cause in place of the deadline's own error does not
+// change what is said about the peer.
+func TestDeadlineWithCause(t *testing.T) {
+	tcp, full := stalled(t, "tcp", "127.0.0.1:0"), notAccepting(t)
+	for _, cause := range []error{
+		fmt.Errorf("the time of keepalived.conf is over: %w", context.DeadlineExceeded),
+		errors.New("the time is over"),
+	} {
+		for _, test := range []struct {
+			check Check
+			words string
+		}{
+			{must(NewTCP("check", TCPOptions{Addresses: []string{full}})), "did not accept a connection within "},
+			{must(NewTCP("check", TCPOptions{Addresses: []string{tcp}, Expect: []byte("x")})), "accepted the connection but sent nothing within "},
+			{must(NewHTTP("check", HTTPOptions{URLs: []string{"http://" + full}})), "did not accept a connection within "},
+			{must(NewHTTP("check", HTTPOptions{URLs: []string{"http://" + tcp}})), "accepted the connection but did not answer within "},
+			{must(NewHTTP("check", HTTPOptions{URLs: []string{"http://" + dripping(t, "HTTP/1.1 200 OK\r\n\r\n")}, Contains: "y"})), "body did not bring"},
+		} {
+			ctx, cancel := context.WithDeadlineCause(t.Context(), time.Now().Add(100*time.Millisecond), cause)
+			got := test.check.Run(ctx)
+			cancel()
+			if got.Status != Fail || !strings.Contains(got.Reason, test.words) {
+				t.Errorf("%v: %+v, want %q", cause, got, test.words)
+			}
+		}
 	}
 }
 

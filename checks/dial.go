@@ -48,12 +48,19 @@ func (o TLSOptions) config() (*tls.Config, error) {
 // maxCAFile is several times the system's whole bundle.
 const maxCAFile = 4 << 20
 
+// readBounded reads a regular file. Opening anything else must not wait, which a
+// FIFO without a writer would.
 func readBounded(path string) ([]byte, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
 	content, err := io.ReadAll(io.LimitReader(file, maxCAFile+1))
 	if err == nil && len(content) > maxCAFile {
 		err = fmt.Errorf("%s is larger than %d bytes", path, maxCAFile)
@@ -180,6 +187,12 @@ func budget(ctx context.Context, start time.Time) string {
 		return time.Since(start).Round(time.Millisecond).String() + " (then cancelled)"
 	}
 	return max(deadline.Sub(start).Round(time.Millisecond), 0).String()
+}
+
+// endedBy reports whether err comes from the end of ctx, or of another deadline.
+// Some packages return ctx's cause for it, which can be any error.
+func endedBy(ctx context.Context, err error) bool {
+	return isTimeout(err) || ctx.Err() != nil && errors.Is(err, context.Cause(ctx))
 }
 
 // isTimeout reports whether err says that ctx or a deadline ended it.

@@ -6,9 +6,22 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 )
+
+// TestReadBoundedFIFO: a FIFO without a writer does not hold the check.
+func TestReadBoundedFIFO(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := TLSOptions{CAFile: path}.config()
+	if err == nil || err.Error() != "CA file: "+path+" is not a regular file" {
+		t.Errorf("err = %v", err)
+	}
+}
 
 // TestProblem: trouble of this process says nothing about the peer.
 func TestProblem(t *testing.T) {

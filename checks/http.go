@@ -168,9 +168,9 @@ func (c *HTTP) probe(ctx context.Context, target httpTarget) (Status, string) {
 	if err != nil {
 		err = withoutURL(err)
 		switch {
-		case isTimeout(err) && !connected.Load():
+		case endedBy(ctx, err) && !connected.Load():
 			return Fail, "did not accept a connection within " + budget(ctx, start)
-		case isTimeout(err):
+		case endedBy(ctx, err):
 			return Fail, "accepted the connection but did not answer within " + budget(ctx, start)
 		}
 		status, words := problem(err)
@@ -189,7 +189,7 @@ func (c *HTTP) probe(ctx context.Context, target httpTarget) (Status, string) {
 	switch {
 	case found:
 		return Pass, fmt.Sprintf("answers %s with %s", statusWords(response), want)
-	case err != nil && isTimeout(err):
+	case err != nil && endedBy(ctx, err):
 		return Fail, fmt.Sprintf("answers %d, but its body did not bring %s within %s (%d bytes came)", response.StatusCode, want, budget(ctx, start), len(seen))
 	case err != nil && !errors.Is(err, io.EOF):
 		_, words := problem(err)

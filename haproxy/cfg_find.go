@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // ConfigSource is which configuration HAProxy uses, and in what environment.
@@ -205,11 +207,18 @@ type finder struct{ root string }
 const maxSmallFile = 2 << 20
 
 func (f finder) read(path string) (string, error) {
-	file, err := os.Open(filepath.Join(f.root, path))
+	path = filepath.Join(f.root, path)
+	// Opening must not wait, which it does for a FIFO without a writer.
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return "", err
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err != nil {
+		return "", err
+	} else if !info.Mode().IsRegular() {
+		return "", &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
+	}
 	data, err := io.ReadAll(io.LimitReader(file, maxSmallFile))
 	return string(data), err
 }

@@ -1,12 +1,14 @@
 package haproxy
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"hacheck/haproxy/haproxytest"
@@ -244,5 +246,20 @@ func TestDefaultSockets(t *testing.T) {
 		if a, err := ParseAddress(socket); err != nil || a.Network != NetworkUnix {
 			t.Errorf("%s: %+v, %v", socket, a, err)
 		}
+	}
+}
+
+// A FIFO where a small file is expected does not hold the check.
+func TestFindConfigFIFO(t *testing.T) {
+	root := t.TempDir()
+	for _, path := range []string{pidFile, "/etc/default/haproxy"} {
+		path = filepath.Join(root, path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), syscall.Mkfifo(path, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := FindConfig(root)
+	if err != nil || !slices.Equal(s.Paths, []string{filepath.Join(root, configFile)}) {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
