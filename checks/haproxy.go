@@ -26,6 +26,9 @@ type HAProxy struct {
 	// Unit is the systemd unit, or a pattern; empty means that none is asked
 	// for. It is not a finding when systemd or the unit does not exist here.
 	Unit string
+	// UnitNamed says that the operator named the unit, so that it is a warning
+	// when systemd has none of this name.
+	UnitNamed bool
 	// Sockets are the admin sockets to ask, the first that answers counts.
 	// Empty means those of haproxy.cfg, or where it cannot be read the places
 	// distributions use.
@@ -156,6 +159,7 @@ func (h *HAProxy) run(ctx context.Context) Result {
 	answer, backends := h.look(ctx, sources, h.patience(left))
 	listeners := h.listeners(sources, answer, await(ctx, kernel, kernelListeners{err: errLate}))
 	systemd := await(ctx, unit, Result{Name: "unit", Status: Unknown, Reason: h.Unit + ": systemd: " + errLate.Error()})
+	listeners = h.excuseListeners(sources, answer, systemd, listeners)
 	if answer.gone && h.livesElsewhere(ctx, systemd, listeners) {
 		answer.part.Status = Warn
 	}
@@ -242,7 +246,7 @@ func compose(name string, unit, socket, listeners, backends Result) Result {
 				add(p)
 			}
 		}
-	case !lives && !unit.Status.Healthy() && !listeners.Status.Healthy():
+	case !lives && unit.Status != Pass && !listeners.Status.Healthy():
 		result.Status = Unknown
 		for _, p := range []Result{socket, unit, listeners} {
 			add(p)
@@ -256,9 +260,8 @@ func compose(name string, unit, socket, listeners, backends Result) Result {
 		}
 		if socket.Status == Unknown {
 			add(socket)
-		} else {
-			add(backends)
 		}
+		add(backends)
 	default:
 		result.Status = Pass
 		add(backends)
@@ -286,6 +289,9 @@ func (h *HAProxy) unit(ctx context.Context, timeout time.Duration) Result {
 		return part
 	}
 	part.Reason = h.Unit + " is not a unit of this node"
+	if h.UnitNamed {
+		part.Status = Warn
+	}
 	for _, state := range states {
 		if state.Load == "not-found" || state.Load == "masked" {
 			continue
@@ -372,6 +378,8 @@ type answer struct {
 	// gone says that nobody listens where HAProxy was asked, which means that it
 	// does not run, or listens elsewhere.
 	gone bool
+	// refused is gone with a socket left behind: HAProxy ran with this one.
+	refused bool
 }
 
 // open reports whether a frontend accepts connections.
@@ -392,7 +400,7 @@ func (h *HAProxy) look(ctx context.Context, s sources, patience time.Duration) (
 			a = h.ask(ctx, s, append(queries, haproxy.StatQuery{Frontends: true}))
 		}
 		if !a.lives {
-			return a, Result{Name: "backends", Status: Unknown, Reason: "not known without the admin socket"}
+			return a, Result{Name: "backends", Status: Unknown, Reason: "without the admin socket backends and a frozen haproxy are not seen"}
 		}
 		report, err := h.backends(ctx, a, patience)
 		switch {
@@ -400,6 +408,7 @@ func (h *HAProxy) look(ctx context.Context, s sources, patience time.Duration) (
 			return a, report.result()
 		case !errors.Is(err, errReloaded):
 			a.part, a.gone = socketFailure(adminSocket{a.client.Addr(), true}, err)
+			a.refused = errors.Is(err, haproxy.ErrRefused)
 			return a, Result{Name: "backends", Status: Unknown, Reason: "not known, the admin socket failed meanwhile"}
 		}
 	}
@@ -456,7 +465,7 @@ func (h *HAProxy) ask(ctx context.Context, s sources, queries []haproxy.StatQuer
 			missing++
 		}
 		failed, gone := socketFailure(socket, err)
-		if a := (answer{part: failed, gone: gone}); worst.part.Reason == "" || a.weight() > worst.weight() {
+		if a := (answer{part: failed, gone: gone, refused: errors.Is(err, haproxy.ErrRefused)}); worst.part.Reason == "" || a.weight() > worst.weight() {
 			worst = a
 		}
 		if ctx.Err() != nil {

@@ -574,7 +574,7 @@ func (h *HAProxy) learnAddresses(ctx context.Context, a answer, backends []*back
 	for _, b := range backends {
 		for i := range b.servers {
 			if row := &b.servers[i].row; row.Addr == "" {
-				row.Addr = addrs[[2]string{row.Proxy, row.Server}]
+				row.Addr = cmp.Or(addrs[[2]string{row.Proxy, row.Server}], noAddress)
 			}
 		}
 	}

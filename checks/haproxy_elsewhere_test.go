@@ -43,7 +43,7 @@ func TestHAProxySocketElsewhere(t *testing.T) {
 		return haproxytest.Start(t, haproxyGlobal+fmt.Sprintf("listen app\n    bind 127.0.0.1:%d\n    bind 127.0.0.1:%d\n    server a1 127.0.0.1:%d\n",
 			free[1], free[2], free[0]))
 	}
-	const notSeen = "; not known without the admin socket"
+	const notSeen = "; without the admin socket backends and a frozen haproxy are not seen"
 	noSocket := func(path string) string {
 		return "admin socket " + path + ": there is no socket of this name, haproxy is not running or was started with another configuration"
 	}
@@ -152,5 +152,74 @@ func TestFindProcess(t *testing.T) {
 	}
 	if got := findProcess(t.Context(), proc); got != absent {
 		t.Errorf("got %d with none that runs", got)
+	}
+}
+
+// Without access to the socket nothing but the listening addresses speaks for
+// HAProxy, and a haproxy.cfg that is ahead of it must not make it fail.
+func TestHAProxyConfigAhead(t *testing.T) {
+	free := haproxytest.FreePorts(t, 2)
+	p := haproxytest.Start(t, haproxyGlobal+fmt.Sprintf("listen app\n    bind 127.0.0.1:%d\n", free[0]))
+	rewrite(t, p, fmt.Sprint(free[0]), fmt.Sprint(free[1]), p.Socket, filepath.Join(p.Dir, "later.sock"))
+	gone := fmt.Sprintf("0 of 1 addresses listen, not 127.0.0.1:%d", free[1])
+	missing := "admin socket " + filepath.Join(p.Dir, "later.sock") + ": there is no socket of this name, haproxy is not running or was started with another configuration"
+	const notSeen = "; without the admin socket backends and a frozen haproxy are not seen"
+	h := checkOf(p.Config)
+	expect(t, runWithin(t, h, 5*time.Second), Fail, missing+"; "+gone)
+	unitIs(h, "active")
+	expect(t, runWithin(t, h, 5*time.Second), Warn, missing+"; "+gone+", although haproxy.service is active: was haproxy.cfg changed since the last reload?"+notSeen)
+
+	// What is left is what an account without access to the socket sees.
+	answers := answer{part: Result{Status: Unknown}}
+	failed := Result{Status: Fail, Reason: gone}
+	partly := sources{config: &haproxy.Config{Unread: []string{"/etc/haproxy/conf.d/a.cfg"}}}
+	for _, test := range []struct {
+		name   string
+		source sources
+		answer answer
+		unit   Status
+		status Status
+		reason string
+	}{
+		{"active", sources{}, answers, Pass, Warn, gone + ", although it is active: was haproxy.cfg changed since the last reload?"},
+		{"no unit", sources{}, answers, Unknown, Fail, gone},
+		{"no unit, and a file not read", partly, answers, Unknown, Unknown, gone + ", but others may: /etc/haproxy/conf.d/a.cfg cannot be read"},
+		{"active and refused", partly, answer{part: Result{Status: Fail}, gone: true, refused: true}, Pass, Fail, gone},
+		{"active and frozen", partly, answer{part: Result{Status: Fail}}, Pass, Fail, gone},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			expect(t, h.excuseListeners(test.source, test.answer, Result{Status: test.unit, Reason: "it is active"}, failed), test.status, test.reason)
+		})
+	}
+}
+
+// A haproxy.cfg that names no socket, for a moment or for want of the right to
+// read all of it, leaves the usual places to be asked.
+func TestHAProxyGuessedSockets(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "haproxy.cfg")
+	for text, want := range map[string]int{
+		"":                             0,
+		"global\n    daemon\n":         0,
+		"global\n stats socket fd@3\n": 0,
+		"global\n stats socket /a\n":   1,
+		"global\n stats socket /a\n stats socket \"/${HACHECK_TEST_SOCKET}\"\n":          2,
+		"global\n stats socket \"/${HACHECK_TEST_SOCKET}b\"\n":                           1,
+		"global\n.if defined(HACHECK_TEST_SOCKET)\n stats socket /conditional\n.endif\n": 1,
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s := checkOf(file).sources(t.Context())
+		named := 0
+		for _, socket := range s.sockets {
+			if socket.named {
+				named++
+			}
+		}
+		guessed := len(s.sockets) - want
+		if wantGuessed := len(haproxy.DefaultSockets()); s.err != nil || named > 1 || named == 0 && guessed != wantGuessed || named == 1 && guessed != 0 {
+			t.Errorf("%q: %+v, %v", text, s.sockets, s.err)
+		}
 	}
 }

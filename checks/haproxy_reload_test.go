@@ -109,7 +109,7 @@ func TestHAProxySocketNotPermitted(t *testing.T) {
 	}
 
 	config := filepath.Join(filepath.Dir(socket), "haproxy.cfg")
-	expect(t, runWithin(t, checkOf(config), time.Second), Warn, want)
+	expect(t, runWithin(t, checkOf(config), time.Second), Warn, want+"; without the admin socket backends and a frozen haproxy are not seen")
 }
 
 // runUnprivileged runs one test of this binary in a process of its own, as

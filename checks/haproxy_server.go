@@ -101,6 +101,9 @@ func downWords(row haproxy.Row, status haproxy.ServerStatus) string {
 	return row.Status + ": " + strings.Join(words, " ")
 }
 
+// noAddress stands for the address of a server of which HAProxy knows none.
+const noAddress = "-"
+
 // dialAddress returns the address of a server that can be dialled, or why it
 // cannot.
 func (s server) dialAddress() (address, obstacle string) {
@@ -108,6 +111,8 @@ func (s server) dialAddress() (address, obstacle string) {
 	switch {
 	case s.row.Addr == "":
 		return "", "its address is not known"
+	case s.row.Addr == noAddress:
+		return "", "it has no address to be dialled (is it a unix socket, or a name that does not resolve?)"
 	case s.row.Addr == "unix":
 		return "", "a unix socket is not dialled"
 	case err != nil:

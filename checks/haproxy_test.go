@@ -403,7 +403,7 @@ listen app
 	h := checkOf(p.Config)
 	result := runWithin(t, h, 5*time.Second)
 	expect(t, result, Warn, fmt.Sprintf("backend app is up by HAProxy's word alone (a1 is not checked by HAProxy, 127.0.0.1:%d: connection refused, "+
-		"a2 is not checked by HAProxy, its address is not known); 0 of 1 backends up, 1 not known", free[0]))
+		"a2 is not checked by HAProxy, it has no address to be dialled (is it a unix socket, or a name that does not resolve?)); 0 of 1 backends up, 1 not known", free[0]))
 	listen(t, free[0])
 	expect(t, runWithin(t, h, 5*time.Second), Pass, "1 of 1 backends up")
 }
@@ -455,6 +455,8 @@ listen app
 		{"reloading", answer(unitState{"haproxy.service", "loaded", "reloading", "reload", "success"}), socket, Pass, "haproxy.service is reloading (reload)", []string{"1 of 1 backends up"}},
 		{"not found", answer(unitState{"haproxy.service", "not-found", "inactive", "dead", "success"}), socket, Pass, "haproxy.service is not a unit of this node", nil},
 		{"no systemd", func(context.Context, []string) ([]unitState, error) { return nil, errors.New("no bus here") }, socket, Pass, "haproxy.service: systemd was not asked: no bus here", nil},
+		{"named, but not found", answer(unitState{"haproxy.service", "not-found", "inactive", "dead", "success"}), socket, Warn, "haproxy.service is not a unit of this node", []string{"haproxy.service is not a unit of this node; 1 of 1 backends up"}},
+		{"named, not found, and gone", answer(unitState{"haproxy.service", "not-found", "inactive", "dead", "success"}), dead, Fail, "haproxy.service is not a unit of this node", []string{"there is no socket of this name"}},
 		{"hanging D-Bus", hang, socket, Pass, "haproxy.service: systemd was not asked: context deadline exceeded", nil},
 		{"D-Bus that hangs whatever the context says", deaf, socket, Pass, "haproxy.service: systemd: no answer in time", nil},
 		{"failed, yet it serves", answer(unitState{"haproxy.service", "loaded", "failed", "failed", "signal"}), socket, Warn, "haproxy.service is failed, its last run ended by signal, yet " + lives, []string{"; 1 of 1 backends up"}},
@@ -464,6 +466,7 @@ listen app
 		t.Run(test.name, func(t *testing.T) {
 			h := checkOf(p.Config)
 			h.Unit, h.units, h.Sockets = "haproxy.service", test.units, []haproxy.Address{test.socket}
+			h.UnitNamed, h.WantListeners.Skip = strings.HasPrefix(test.name, "named"), test.socket == dead
 			result := runWithin(t, h, 900*time.Millisecond)
 			if result.Status != test.status {
 				t.Errorf("status %s: %s", result.Status, result.Reason)

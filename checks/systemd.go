@@ -396,6 +396,14 @@ func (c *systemdConn) result(ctx context.Context, unit listedUnit) string {
 // isUnitPattern reports whether systemd would match name as a pattern.
 func isUnitPattern(name string) bool { return strings.ContainsAny(name, "*?[") }
 
+// ValidateUnit returns an error for what can be neither the name of a unit nor a
+// pattern for such names, as systemd.unit(5) has them. ".service" may be left
+// out.
+func ValidateUnit(name string) error {
+	_, err := unitName(name)
+	return err
+}
+
 // unitName returns the full name of a unit: ".service" is added to a name
 // without the suffix of a kind of unit, and to a pattern without a dot.
 // The rules are systemd.unit(5)'s.

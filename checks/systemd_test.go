@@ -426,3 +426,14 @@ func BenchmarkSystemd(b *testing.B) {
 		}
 	}
 }
+
+func TestValidateUnit(t *testing.T) {
+	for _, name := range []string{"haproxy", "haproxy.service", "haproxy@*.service"} {
+		if err := ValidateUnit(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := ValidateUnit("ha proxy"); err == nil || err.Error() != `"ha proxy" is not the name of a unit: ' ' cannot be in one` {
+		t.Errorf("err = %v", err)
+	}
+}

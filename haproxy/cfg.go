@@ -136,9 +136,9 @@ type Proxy struct {
 	// Detour is "source" if the section says from which interface or address
 	// of a client its servers are connected to, so that another connection from
 	// this node takes another way. It comes with WantServers.
-	Detour string
-	Binds  []Bind
-	Servers  []Server
+	Detour  string
+	Binds   []Bind
+	Servers []Server
 	// Conditional marks what stands under an .if that cannot be decided here.
 	Conditional bool
 	Pos         Pos
