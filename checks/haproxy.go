@@ -19,7 +19,8 @@ import (
 // value.
 //
 // A part that fails makes the whole fail. A part of which nothing could be
-// found out does not, as long as another proves that HAProxy lives.
+// found out does not, as long as another proves that HAProxy lives; nor does a
+// socket on which nobody listens, which may not be the one HAProxy runs with.
 type HAProxy struct {
 	// Label is the name the result carries; empty means "haproxy".
 	Label string
@@ -30,8 +31,8 @@ type HAProxy struct {
 	// when systemd has none of this name.
 	UnitNamed bool
 	// Sockets are the admin sockets to ask, the first that answers counts.
-	// Empty means those of haproxy.cfg, or where it cannot be read the places
-	// distributions use.
+	// Empty means those of haproxy.cfg, or where it names none that can be
+	// dialled the places distributions use.
 	Sockets []haproxy.Address
 	// Config reads those parts of haproxy.cfg that are asked for. Nil means
 	// that there is none to be read.
@@ -74,7 +75,8 @@ type BackendPolicy struct {
 	// Require is how many of the backends must be up; zero means any.
 	Require Require
 	// Include names the backends that count; empty means all. Each of its
-	// patterns must match a backend of the running HAProxy.
+	// patterns must match a backend of the running HAProxy. One that is named
+	// without a pattern and has no server is down.
 	Include []string
 	// Exclude names backends that do not count.
 	Exclude []string
