@@ -100,6 +100,12 @@ func (c *Check) BuildHAProxy(common *Config) (*checks.HAProxy, error) {
 	check := checks.NewHAProxy(common.HAProxy.read)
 	check.Label = c.Name
 	check.Unit = c.Unit
+	check.UnitNamed = c.Unit != defaultUnit
+	if c.Unit != "" {
+		if err := checks.ValidateUnit(c.Unit); err != nil {
+			return nil, fmt.Errorf("unit: %w", err)
+		}
+	}
 	check.ProbeUnchecked = c.Backends.ProbeUnchecked
 	check.WantBackends = checks.BackendPolicy{
 		Require: c.Backends.Require, Include: c.Backends.Include,

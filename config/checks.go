@@ -109,12 +109,15 @@ func (b *Backends) settings() []setting {
 	}
 }
 
+// defaultUnit is what the distributions' packages call HAProxy's unit.
+const defaultUnit = "haproxy.service"
+
 // NewCheck gives a check of the kind with its defaults, for flags to fill.
 func NewCheck(name string, kind Kind) *Check {
 	check := &Check{Name: name, Kind: kind, Require: checks.RequireAny, Headers: map[string]string{}}
 	switch kind {
 	case KindHAProxy:
-		check.Unit = "haproxy.service"
+		check.Unit = defaultUnit
 		check.Listeners.Require = checks.RequireAny
 		check.Backends.Require = checks.RequireAny
 		check.Backends.ProbeUnchecked = true
