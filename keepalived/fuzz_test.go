@@ -68,12 +68,12 @@ func FuzzConfig(f *testing.F) {
 
 // FuzzInclude reads two files that may include each other and the directory.
 func FuzzInclude(f *testing.F) {
-	f.Add("include b.conf\ninclude [a-b]*\ninclude {a,b,c}.conf", "include ./a.conf\n$F=include b.conf\n$F")
+	f.Add("include b.conf\ninclude [a-b]*\ninclude {a,b,c}.conf", "include a.conf\n$F=include b.conf\n$F")
 	f.Add("include {{{{a,b},{a,b}},{{a,b},{a,b}}},{{{a,b},{a,b}},{{a,b},{a,b}}}}.conf", "~SEQ(i,1,100) include a.conf")
 	f.Fuzz(func(t *testing.T, a, b string) {
 		// Nothing outside of the directory.
 		if strings.Contains(a+b, "/") || strings.Contains(a+b, "..") {
-			t.Skip("the input may leave its directory")
+			return
 		}
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "a.conf"), a, 0o644)
