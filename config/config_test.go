@@ -58,6 +58,7 @@ func TestMistakes(t *testing.T) {
 		{"secret in the file", "notify:\n  channels:\n    - type: smtp\n      password: x\n", `hacheck.yaml:4:7: this smtp channel has no key "password" (secrets live in files: write it to a file of mode 0600 and name that in password_file)`},
 		{"two channels of one name", "notify:\n  channels:\n    - type: journald\n    - type: journald\n", `hacheck.yaml:4:7: two channels are named "journald" (the first is on line 3; give each its own name)`},
 		{"channel without relay", "notify:\n  channels:\n    - type: smtp\n      to: [a@example.org]\n", `hacheck.yaml:3:7: channel smtp: host: is missing; give the mail relay's name or address`},
+		{"webhook without URL", "notify:\n  channels:\n    - type: webhook\n", `hacheck.yaml:3:7: channel webhook: url: is missing; set url, or url_file to keep it secret`},
 		{"language", "notify:\n  language: zh-CM\n", `hacheck.yaml:2:13: `},
 		{"two documents", "timeout: 1s\n---\ntimeout: 2s\n", `hacheck.yaml:2:1: a second document begins here (one is all that is read; remove the line ---)`},
 		{"relative directory", "state_dir: state\n", `hacheck.yaml:1:12: "state" is not an absolute path (it must mean the same wherever keepalived starts hacheck)`},

@@ -159,10 +159,16 @@ func (c *Channel) notifiers(agent string) ([]notify.Notifier, error) {
 		hook := c.Webhook
 		hook.Name, hook.Language, hook.UserAgent = c.Name, c.Language, agent
 		notifier, err := webhook.New(hook)
-		return []notify.Notifier{notifier}, err
+		if err != nil {
+			return nil, err
+		}
+		return []notify.Notifier{notifier}, nil
 	default:
 		notifier, err := journal.New(journal.Config{Name: c.Name, Language: c.Language})
-		return []notify.Notifier{notifier}, err
+		if err != nil {
+			return nil, err
+		}
+		return []notify.Notifier{notifier}, nil
 	}
 }
 
@@ -208,6 +214,7 @@ func (v channelList) read(r *reader, node *yaml.Node) {
 		built, err := channel.notifiers("")
 		if err != nil {
 			r.fail(item, "", "channel %s: %v", channel.Name, err)
+			continue
 		}
 		for _, notifier := range built {
 			if first, taken := names[notifier.Name()]; taken {
