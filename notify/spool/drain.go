@@ -203,6 +203,8 @@ type drainer struct {
 	load int
 	idle int
 	over bool
+	// workedOff is the load that the channels had seen when they stopped.
+	workedOff int
 }
 
 // pass does all that is due while the lock is held.
@@ -217,16 +219,24 @@ func (d *drainer) pass(ctx context.Context) error {
 	}
 	d.enforceLimits(ctx)
 
-	d.mu.Lock()
-	d.idle, d.over = 0, false
-	d.mu.Unlock()
 	stop := context.AfterFunc(ctx, func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.cond.Broadcast()
 	})
 	defer stop()
+	for d.round(ctx) && ctx.Err() == nil {
+	}
+	d.trimDead()
+	return nil
+}
 
+// round lets every channel work until none has anything to do. It reports
+// whether entries were loaded that the channels no longer saw.
+func (d *drainer) round(ctx context.Context) (more bool) {
+	d.mu.Lock()
+	d.idle, d.over = 0, false
+	d.mu.Unlock()
 	var workers sync.WaitGroup
 	for _, channel := range d.channels {
 		workers.Go(func() { d.work(ctx, channel) })
@@ -239,8 +249,9 @@ func (d *drainer) pass(ctx context.Context) error {
 	for {
 		select {
 		case <-allIdle:
-			d.trimDead()
-			return nil
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return d.load != d.workedOff
 		case <-poll.C:
 			if err := d.loadNew(ctx); err != nil {
 				d.warn(err)
@@ -271,7 +282,7 @@ func (d *drainer) waitForMore(ctx context.Context, load int) bool {
 	if d.load == load {
 		d.idle++ // a load sets it back to zero
 		if d.idle == len(d.channels) {
-			d.over = true
+			d.over, d.workedOff = true, load
 			d.cond.Broadcast()
 		}
 	}
@@ -548,6 +559,7 @@ func (d *drainer) loadNew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.s.at("drain: listed")
 	d.mu.Lock()
 	fresh := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return d.seen[name] })
 	d.mu.Unlock()
