@@ -153,18 +153,18 @@ func (c *Channel) notifiers(agent string) ([]notify.Notifier, error) {
 	switch c.Kind {
 	case KindSMTP:
 		mail := c.SMTP
-		mail.Name, mail.Language = c.Name, c.Language
+		mail.Name, mail.Style.Language = c.Name, c.Language
 		return mailNotifiers(mail)
 	case KindWebhook:
 		hook := c.Webhook
-		hook.Name, hook.Language, hook.UserAgent = c.Name, c.Language, agent
+		hook.Name, hook.Style.Language, hook.UserAgent = c.Name, c.Language, agent
 		notifier, err := webhook.New(hook)
 		if err != nil {
 			return nil, err
 		}
 		return []notify.Notifier{notifier}, nil
 	default:
-		notifier, err := journal.New(journal.Config{Name: c.Name, Language: c.Language})
+		notifier, err := journal.New(journal.Config{Name: c.Name, Style: notify.Style{Language: c.Language}})
 		if err != nil {
 			return nil, err
 		}
@@ -334,7 +334,7 @@ func (c *Config) InForce(defaults MailDefaults, version string) (Channels, error
 // journald on this node, mail alone is enough.
 func (c *Config) Defaults(defaults MailDefaults) Channels {
 	var channels Channels
-	toJournal, err := journal.New(journal.Config{Name: journalChannel, Language: c.Notify.Language})
+	toJournal, err := journal.New(journal.Config{Name: journalChannel, Style: notify.Style{Language: c.Notify.Language}})
 	if err != nil {
 		channels.Problem = err
 	}
@@ -371,7 +371,7 @@ func (c *Config) defaultMail(defaults MailDefaults) ([]notify.Notifier, error) {
 	}
 	settings := email.Config{
 		Name: mailChannel, Host: strings.Trim(defaults.Host, "[]"), Port: defaults.Port, Helo: defaults.Helo,
-		TLS: email.Opportunistic, From: mailbox(defaults.From, host), Language: c.Notify.Language,
+		TLS: email.Opportunistic, From: mailbox(defaults.From, host), Style: notify.Style{Language: c.Notify.Language},
 		Timeout: min(max(defaults.Timeout, 0), email.MaxTimeout),
 	}
 	if defaults.From == "" {

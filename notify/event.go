@@ -73,6 +73,12 @@ type Event struct {
 	// HAProxy sums up its backends; nil if nothing could be found out.
 	HAProxy *HAProxy `json:"haproxy,omitempty"`
 
+	// Maintenance is the planned disturbance during which it happened; nil if
+	// there was none.
+	Maintenance *Maintenance `json:"maintenance,omitempty"`
+	// RunbookURL is where the operator's own instructions are; empty for none.
+	RunbookURL string `json:"runbook_url,omitempty"`
+
 	// Unread names the sources that could not be read, so that what they would
 	// have told is not known: that it is absent here means nothing.
 	Unread []Source `json:"unread,omitempty"`

@@ -71,11 +71,11 @@ func Severity(event Event) Level {
 	return Warning
 }
 
-// Render says an event in a language. It never fails: whatever the event
+// Render says a notification in a language. It never fails: whatever the event
 // holds, names and reasons are bounded, cleaned of control and invisible
 // characters and escaped, and what is missing is said to be.
-func Render(event Event, lang Language) Message {
-	event = event.cleaned()
+func Render(notification Notification, lang Language) Message {
+	event := notification.Event.cleaned()
 	words := lang.phrases()
 	report := newReport(event, lang.tag(), &words)
 	return Message{
@@ -85,11 +85,11 @@ func Render(event Event, lang Language) Message {
 	}
 }
 
-// Title says an event in one line of at most 200 characters, for chats and the
+// Title says a notification in one line of at most 200 characters, for chats and the
 // journal: "lb-a: VI_1 BACKUP → MASTER after 41 d 3 h; 192.0.2.100 here; …".
 // It holds no line break, control or invisible character.
-func Title(event Event, lang Language) string {
-	event = event.cleaned()
+func Title(notification Notification, lang Language) string {
+	event := notification.Event.cleaned()
 	words := lang.phrases()
 	return title(event, &words)
 }

@@ -131,10 +131,10 @@ func TestRenderGolden(t *testing.T) {
 	for name, event := range cases() {
 		for _, language := range languages {
 			t.Run(name+"."+string(language), func(t *testing.T) {
-				message := Render(event, language)
-				checkMessage(t, message, Title(event, language))
+				message := Render(Notification{Event: event}, language)
+				checkMessage(t, message, Title(Notification{Event: event}, language))
 				text := fmt.Sprintf("Subject:  %s\nTitle:    %s\nSeverity: %s\n\n%s",
-					message.Subject, Title(event, language), Severity(event), message.Text)
+					message.Subject, Title(Notification{Event: event}, language), Severity(event), message.Text)
 				golden(t, name+"."+string(language)+".txt", text)
 				golden(t, name+"."+string(language)+".html", message.HTML)
 			})
@@ -201,7 +201,7 @@ func TestSubject(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := Render(test.event, test.language).Subject; got != test.want {
+			if got := Render(Notification{Event: test.event}, test.language).Subject; got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
@@ -213,7 +213,7 @@ func TestSubjectKeepsAddresses(t *testing.T) {
 	event := example(Master)
 	event.Name, event.Host = strings.Repeat("N", 200), strings.Repeat("h", 200)
 	event.VIPs[0].Address = "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff"
-	subject := Render(event, English).Subject
+	subject := Render(Notification{Event: event}, English).Subject
 	if !strings.Contains(subject, "…") || !strings.Contains(subject, event.VIPs[0].Address[:20]) {
 		t.Errorf("the subject lost its address: %s", subject)
 	}
@@ -229,7 +229,7 @@ func TestTitle(t *testing.T) {
 		{cases()["unknown-instance"], "lb-a: VI_9 MASTER"},
 		{Event{}, "(unknown host): (no name) state not given"},
 	} {
-		if got := Title(test.event, English); got != test.want {
+		if got := Title(Notification{Event: test.event}, English); got != test.want {
 			t.Errorf("got  %s\nwant %s", got, test.want)
 		}
 	}
@@ -326,7 +326,7 @@ func TestRenderSays(t *testing.T) {
 			[]string{"dev $(reboot)\n  ", "hacheck check x", "ip -br addr show dev"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			text := Render(test.event, English).Text
+			text := Render(Notification{Event: test.event}, English).Text
 			for _, wanted := range test.says {
 				if !strings.Contains(text, wanted) {
 					t.Errorf("does not say %q:\n%s", wanted, text)
@@ -346,7 +346,7 @@ func TestRenderLeavesTheEvent(t *testing.T) {
 	event := example(Master)
 	event.Name, event.VIPs[0].Device, event.Verdict.Reason = "a\nb", "c\nd", "e\nf"
 	event.HAProxy.Down[0].Name, event.Notes = "g\nh", []string{"i\nj"}
-	Render(event, English)
+	Render(Notification{Event: event}, English)
 	for _, text := range []string{event.Name, event.VIPs[0].Device, event.Verdict.Reason, event.HAProxy.Down[0].Name, event.Notes[0]} {
 		if !strings.Contains(text, "\n") {
 			t.Errorf("the event was changed: %q", text)
@@ -358,7 +358,7 @@ func BenchmarkRender(b *testing.B) {
 	event := example(Fault)
 	b.ReportAllocs()
 	for b.Loop() {
-		Render(event, TraditionalChinese)
+		Render(Notification{Event: event}, TraditionalChinese)
 	}
 }
 
@@ -375,7 +375,7 @@ func TestCommandOfVerdict(t *testing.T) {
 		"/usr/bin/hacheck " + strings.Repeat("x", 120): false,
 	} {
 		event := Event{State: Fault, Verdict: &Verdict{Check: "tcp-0a1b2c3d", Command: command, Status: "fail"}}
-		text := Render(event, English).Text
+		text := Render(Notification{Event: event}, English).Text
 		if got := strings.Contains(text, "\n  "+command+"\n"); got != want || want && strings.Contains(text, "hacheck check tcp-") {
 			t.Errorf("%q is suggested: %v, want %v\n%s", command, got, want, text)
 		}

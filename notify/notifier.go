@@ -7,17 +7,26 @@ import (
 	"time"
 )
 
-// Notifier makes one attempt to deliver one event over one transport. It does
-// not retry, group or remember: the spool does.
+// Notifier makes one attempt to deliver one notification over one transport. It
+// does not retry, group or remember: the spool does.
 type Notifier interface {
 	// Name is the channel's name in the configuration; outcomes are kept
 	// under it, so it is unique and stable.
 	Name() string
-	// Notify delivers the event or says why not. A failure that no later
+	// Notify delivers the notification or says why not. A failure that no later
 	// attempt can mend is a *PermanentError; one that names its own waiting
 	// time is a *RetryAfterError; every other error is temporary. No error
 	// text holds a secret. It returns when ctx ends at the latest.
-	Notify(ctx context.Context, event Event) error
+	Notify(ctx context.Context, notification Notification) error
+}
+
+// Previewer is a Notifier that can show what it would send. What is secret, and
+// what differs between attempts, is masked.
+type Previewer interface {
+	// Preview gives the whole payload as text, with what addresses it: method
+	// and host, sender and recipient. Like Notify it reads the channel's files,
+	// and its errors are those that Notify would give before any contact.
+	Preview(notification Notification) (string, error)
 }
 
 // PermanentError marks a failure that trying again cannot mend.

@@ -120,7 +120,7 @@ func TestRenderHostile(t *testing.T) {
 			}{{Instance, Fault, "fail"}, {Group, Master, "fail"}, {Kind(text), State(text), text}, {Group, "", "pass"}} {
 				event.Kind, event.State, event.Previous, event.Verdict.Status = as.kind, as.state, State(text), as.status
 				for _, language := range languages {
-					checkMessage(t, Render(event, language), Title(event, language))
+					checkMessage(t, Render(Notification{Event: event}, language), Title(Notification{Event: event}, language))
 				}
 			}
 		})
@@ -188,8 +188,8 @@ func FuzzRender(f *testing.F) {
 		if json.Unmarshal(data, &event) != nil {
 			return
 		}
-		message := Render(event, Language(language))
-		checkMessage(t, message, Title(event, Language(language)))
+		message := Render(Notification{Event: event}, Language(language))
+		checkMessage(t, message, Title(Notification{Event: event}, Language(language)))
 	})
 }
 
@@ -218,7 +218,7 @@ func FuzzRenderTexts(f *testing.F) {
 			event.HAProxy.Down = append(event.HAProxy.Down, BackendDown{name, reason})
 		}
 		language := languages[int(bits>>5)%len(languages)]
-		checkMessage(t, Render(event, language), Title(event, language))
+		checkMessage(t, Render(Notification{Event: event}, language), Title(Notification{Event: event}, language))
 		Severity(event)
 	})
 }

@@ -136,7 +136,7 @@ func (a *app) deliverAtOnce(signalled context.Context, event notify.Event, cause
 	}
 	attempts := map[string]*lookup[struct{}]{}
 	for _, channel := range channels.Notifiers {
-		attempts[channel.Name()] = lookUp(func() (struct{}, error) { return struct{}{}, channel.Notify(ctx, event) })
+		attempts[channel.Name()] = lookUp(func() (struct{}, error) { return struct{}{}, channel.Notify(ctx, notify.Notification{Event: event}) })
 	}
 	var delivered []string
 	for name, attempt := range attempts {

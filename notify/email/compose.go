@@ -19,8 +19,9 @@ const maxHeader = 300
 
 // compose writes the mail of an event. Two attempts for one event give the
 // same Message-ID, Date and text: a mailbox that sees both can tell.
-func (n *Notifier) compose(event notify.Event) ([]byte, error) {
-	text := notify.Render(event, n.cfg.Language)
+func (n *Notifier) compose(notification notify.Notification) ([]byte, error) {
+	event := notification.Event
+	text := n.cfg.Style.Render(notification)
 	encoding := mail.EncodingQP
 	if mostlyWide(text.Text) {
 		encoding = mail.EncodingB64
@@ -48,7 +49,7 @@ func (n *Notifier) compose(event notify.Event) ([]byte, error) {
 	letter.SetGenHeader("X-Hacheck-Host", headerText(event.Host))
 	letter.SetGenHeader("X-Hacheck-Name", headerText(event.Name))
 	letter.SetGenHeader("X-Hacheck-State", headerText(string(event.State)))
-	if notify.Severity(event) == notify.Critical {
+	if notification.Severity() == notify.Critical {
 		letter.SetImportance(mail.ImportanceHigh)
 	}
 	letter.SetBodyString(mail.TypeTextPlain, cleanBody(text.Text))

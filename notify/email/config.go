@@ -83,8 +83,8 @@ type Config struct {
 	Helo string
 	// Timeout bounds one attempt; 0 means DefaultTimeout, at most 10 minutes.
 	Timeout time.Duration
-	// Language is the message's.
-	Language notify.Language
+	// Style is the message's.
+	Style notify.Style
 
 	// shown are the recipients in the To header, if not To; set by Split.
 	shown []string

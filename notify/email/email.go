@@ -75,12 +75,12 @@ func rejections(list []Rejection) string {
 
 // Notify makes one attempt: one connection and one transaction for all
 // recipients. A rejected recipient does not stop the others.
-func (n *Notifier) Notify(ctx context.Context, event notify.Event) error {
+func (n *Notifier) Notify(ctx context.Context, notification notify.Notification) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, n.cfg.Timeout,
 		fmt.Errorf("not finished within %s: %w", n.cfg.Timeout, context.DeadlineExceeded))
 	defer cancel()
 
-	letter, err := n.compose(event)
+	letter, err := n.compose(notification)
 	if err != nil {
 		return &notify.PermanentError{Err: err}
 	}

@@ -96,7 +96,7 @@ func TestMail(t *testing.T) {
 	cfg.To = []string{"Ops Team <ops@example.com>", "oncall@example.com"}
 	n := must(t, cfg)
 	event := notifytest.Event()
-	if err := n.Notify(t.Context(), event); err != nil {
+	if err := n.Notify(t.Context(), notify.Notification{Event: event}); err != nil {
 		t.Fatal(err)
 	}
 	got := r.only(t)
@@ -104,7 +104,7 @@ func TestMail(t *testing.T) {
 		t.Errorf("envelope is %+v", got)
 	}
 	letter, text, html := parse(t, got.data)
-	message := notify.Render(event, notify.English)
+	message := notify.Render(notify.Notification{Event: event}, notify.English)
 	subject, err := new(mime.WordDecoder).DecodeHeader(letter.Header.Get("Subject"))
 	if err != nil || subject != message.Subject {
 		t.Errorf("Subject is %q, want %q", subject, message.Subject)
@@ -136,7 +136,7 @@ func TestMail(t *testing.T) {
 	}
 
 	t.Run("a second attempt is the same mail", func(t *testing.T) {
-		if err := n.Notify(t.Context(), event); err != nil {
+		if err := n.Notify(t.Context(), notify.Notification{Event: event}); err != nil {
 			t.Fatal(err)
 		}
 		if again := r.mails()[1]; !bytes.Equal(again.data, got.data) {
@@ -156,14 +156,14 @@ func TestMail(t *testing.T) {
 	})
 	t.Run("chinese", func(t *testing.T) {
 		cfg := config(r.port)
-		cfg.Language = notify.SimplifiedChinese
-		if err := must(t, cfg).Notify(t.Context(), event); err != nil {
+		cfg.Style.Language = notify.SimplifiedChinese
+		if err := must(t, cfg).Notify(t.Context(), notify.Notification{Event: event}); err != nil {
 			t.Fatal(err)
 		}
 		mails := r.mails()
 		data := mails[len(mails)-1].data
 		letter, text, _ := parse(t, data)
-		message := notify.Render(event, notify.SimplifiedChinese)
+		message := notify.Render(notify.Notification{Event: event}, notify.SimplifiedChinese)
 		subject, err := new(mime.WordDecoder).DecodeHeader(letter.Header.Get("Subject"))
 		if err != nil || subject != message.Subject || text != message.Text {
 			t.Errorf("subject %q, text %q", subject, text)
@@ -217,7 +217,7 @@ func TestHostileEvent(t *testing.T) {
 	r := new(relay).start(t)
 	event := notifytest.Hostile()
 	event.ID = "id>\r\nX-Injected: 1\r\n\r\n" + strings.Repeat("x", 200)
-	if err := must(t, config(r.port)).Notify(t.Context(), event); err != nil {
+	if err := must(t, config(r.port)).Notify(t.Context(), notify.Notification{Event: event}); err != nil {
 		t.Fatal(err)
 	}
 	got := r.only(t)
@@ -286,7 +286,7 @@ func TestTLSModes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := config(test.port)
 			cfg.TLS, cfg.CAFile, cfg.ServerName = test.mode, test.ca, test.as
-			err := must(t, cfg).Notify(t.Context(), notifytest.Event())
+			err := must(t, cfg).Notify(t.Context(), notifytest.Notification())
 			if test.want != "" {
 				want := fmt.Sprintf("smtp 127.0.0.1:%d: %s", test.port, test.want)
 				if err == nil || err.Error() != want {
@@ -349,7 +349,7 @@ func TestAuth(t *testing.T) {
 			if test.password != "" {
 				cfg.PasswordFile = passwordFile(t, test.password)
 			}
-			err := must(t, cfg).Notify(t.Context(), notifytest.Event())
+			err := must(t, cfg).Notify(t.Context(), notifytest.Notification())
 			if test.want != "" {
 				want := fmt.Sprintf("smtp 127.0.0.1:%d: %s", r.port, test.want)
 				if err == nil || err.Error() != want || notify.IsPermanent(err) {
@@ -386,7 +386,7 @@ func TestPasswordIsReadAtEachAttempt(t *testing.T) {
 		if err := os.WriteFile(path, []byte(test.content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		err := n.Notify(t.Context(), notifytest.Event())
+		err := n.Notify(t.Context(), notifytest.Notification())
 		if test.want == "" {
 			if err != nil {
 				t.Error(err)
@@ -398,7 +398,7 @@ func TestPasswordIsReadAtEachAttempt(t *testing.T) {
 		}
 	}
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
-	if err := n.Notify(t.Context(), notifytest.Event()); err == nil || !strings.Contains(err.Error(), `systemd credential: $CREDENTIALS_DIRECTORY is not set`) {
+	if err := n.Notify(t.Context(), notifytest.Notification()); err == nil || !strings.Contains(err.Error(), `systemd credential: $CREDENTIALS_DIRECTORY is not set`) {
 		t.Errorf("error is %v", err)
 	}
 	if len(r.mails()) != 1 {
@@ -419,7 +419,7 @@ func TestRelayRepeatsThePassword(t *testing.T) {
 				"EHLO": "250-relay.test\r\n250 AUTH PLAIN\r\n", "AUTH": "535 " + said + "\r\n", "*": "500 what\r\n", "QUIT": "221 bye\r\n",
 			})))
 			cfg.AllowClearAuth = true
-			err := must(t, cfg).Notify(t.Context(), notifytest.Event())
+			err := must(t, cfg).Notify(t.Context(), notifytest.Notification())
 			if err == nil || !strings.Contains(err.Error(), "AUTH PLAIN: 535 ") || !strings.Contains(err.Error(), "***") && name != "at a cut" {
 				t.Fatalf("error is %v", err)
 			}
@@ -448,7 +448,7 @@ func TestCodes(t *testing.T) {
 			r := new(relay)
 			change(r, reply(code, "because"))
 			r.start(t)
-			err := must(t, config(r.port)).Notify(t.Context(), notifytest.Event())
+			err := must(t, config(r.port)).Notify(t.Context(), notifytest.Notification())
 			text := fmt.Sprintf("%d %d.1.1 because", code, code/100)
 			want := fmt.Sprintf("smtp 127.0.0.1:%d: %s: %s", r.port, step, text)
 			switch {
@@ -483,7 +483,7 @@ func TestBeforeTheMail(t *testing.T) {
 	} {
 		port := scripted(t, test.greeting, test.replies)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		err := must(t, config(port)).Notify(ctx, notifytest.Event())
+		err := must(t, config(port)).Notify(ctx, notifytest.Notification())
 		cancel()
 		if err == nil || notify.IsPermanent(err) {
 			t.Errorf("%v: error is %v, want a temporary one", test, err)
@@ -503,7 +503,7 @@ func TestResetInTheMiddle(t *testing.T) {
 		port := converse(t, func(conn net.Conn) { conn.(*net.TCPConn).SetLinger(0) }, //nolint:errcheck // best effort
 			[2]string{"EHLO", "250 hi\r\n"}, [2]string{"MAIL", "250 ok\r\n"}, [2]string{"RCPT", "250 ok\r\n"},
 			[2]string{"DATA", "354 go\r\n"}, [2]string{until, ""})
-		err := must(t, config(port)).Notify(t.Context(), notifytest.Event())
+		err := must(t, config(port)).Notify(t.Context(), notifytest.Notification())
 		if err == nil || notify.IsPermanent(err) || !strings.Contains(err.Error(), "DATA: ") {
 			t.Errorf("after %q: error is %v, want a temporary one at DATA", until, err)
 		}
@@ -536,7 +536,7 @@ func TestRejectedRecipients(t *testing.T) {
 			r := (&relay{onRcpt: test.refuse}).start(t)
 			cfg := config(r.port)
 			cfg.To = to
-			err := must(t, cfg).Notify(t.Context(), notifytest.Event())
+			err := must(t, cfg).Notify(t.Context(), notifytest.Notification())
 			switch {
 			case test.want == "":
 				if err != nil {
@@ -573,7 +573,7 @@ func TestSplit(t *testing.T) {
 		t.Fatalf("parts are %+v", parts)
 	}
 	for i, part := range parts {
-		err := must(t, part).Notify(t.Context(), notifytest.Event())
+		err := must(t, part).Notify(t.Context(), notifytest.Notification())
 		if (err != nil) != (i == 1) || notify.IsPermanent(err) {
 			t.Errorf("%s: %v", part.Name, err)
 		}
@@ -595,7 +595,7 @@ func TestQuitIsNotAwaited(t *testing.T) {
 		[2]string{"EHLO", "250 hi\r\n"}, [2]string{"MAIL", "250 ok\r\n"}, [2]string{"RCPT", "250 ok\r\n"},
 		[2]string{"DATA", "354 go\r\n"}, [2]string{"\r\n.\r\n", "250 queued\r\n"})
 	start := time.Now()
-	if err := must(t, config(port)).Notify(t.Context(), notifytest.Event()); err != nil {
+	if err := must(t, config(port)).Notify(t.Context(), notifytest.Notification()); err != nil {
 		t.Fatal(err)
 	}
 	if took := time.Since(start); took > 10*time.Second {
@@ -678,7 +678,7 @@ func FuzzCompose(f *testing.F) {
 		event := notifytest.Event()
 		event.ID, event.Host, event.Name, event.State = id, host, name, notify.State(state)
 		event.Verdict.Reason = reason
-		data, err := n.compose(event)
+		data, err := n.compose(notify.Notification{Event: event})
 		if err != nil {
 			t.Fatal(err)
 		}

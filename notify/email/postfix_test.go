@@ -172,7 +172,7 @@ func TestPostfix(t *testing.T) {
 			cfg, event := cfg, event
 			cfg.Auth = mechanism
 			event.ID = "postfix-" + mechanism
-			if err := must(t, cfg).Notify(t.Context(), event); err != nil {
+			if err := must(t, cfg).Notify(t.Context(), notify.Notification{Event: event}); err != nil {
 				t.Fatal(err)
 			}
 			var data []byte
@@ -187,7 +187,7 @@ func TestPostfix(t *testing.T) {
 				return false
 			})
 			_, text, _ := parse(t, data)
-			if want := notify.Render(event, notify.English).Text; text != want {
+			if want := notify.Render(notify.Notification{Event: event}, notify.English).Text; text != want {
 				t.Errorf("text is\n%s, want\n%s", text, want)
 			}
 		})
@@ -210,7 +210,7 @@ func TestPostfix(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := cfg
 			test.change(&cfg)
-			err := must(t, cfg).Notify(t.Context(), event)
+			err := must(t, cfg).Notify(t.Context(), notify.Notification{Event: event})
 			want := fmt.Sprintf("smtp 127.0.0.1:%d: %s", port, test.want)
 			if err == nil || err.Error() != want || notify.IsPermanent(err) != test.permanent {
 				t.Errorf("error is (permanent: %t)\n%v, want (permanent: %t)\n%s", notify.IsPermanent(err), err, test.permanent, want)

@@ -123,12 +123,12 @@ func TestRealJournald(t *testing.T) {
 
 	t.Run("event", func(t *testing.T) {
 		event := notifytest.Event()
-		if err := n.Notify(t.Context(), event); err != nil {
+		if err := n.Notify(t.Context(), notify.Notification{Event: event}); err != nil {
 			t.Fatal(err)
 		}
 		entry := j.entry(t, "HACHECK_EVENT_ID", event.ID)
 		for name, want := range map[string]string{
-			"MESSAGE":           notify.Title(event, notify.English),
+			"MESSAGE":           notify.Title(notify.Notification{Event: event}, notify.English),
 			"MESSAGE_ID":        TransitionID,
 			"PRIORITY":          "2",
 			"SYSLOG_IDENTIFIER": "hacheck",
@@ -148,7 +148,7 @@ func TestRealJournald(t *testing.T) {
 			"HACHECK_REASON":    event.Verdict.Reason,
 			"HACHECK_BACKENDS":  "up: web api; down: mysql",
 			"HACHECK_NOTES":     "the configuration of the peer is not known",
-			"HACHECK_TEXT":      notify.Render(event, notify.English).Text,
+			"HACHECK_TEXT":      notify.Render(notify.Notification{Event: event}, notify.English).Text,
 		} {
 			if got := entry[name]; got != want {
 				t.Errorf("%s is %q, want %q", name, got, want)
@@ -162,7 +162,7 @@ func TestRealJournald(t *testing.T) {
 	t.Run("hostile names", func(t *testing.T) {
 		event := notifytest.Hostile()
 		event.ID = "hostile"
-		if err := n.Notify(t.Context(), event); err != nil {
+		if err := n.Notify(t.Context(), notify.Notification{Event: event}); err != nil {
 			t.Fatal(err)
 		}
 		entry := j.entry(t, "HACHECK_EVENT_ID", "hostile")
@@ -217,7 +217,7 @@ func TestRealJournald(t *testing.T) {
 			break
 		}
 		t.Logf("a frozen journald took %d messages", sent)
-		if err := n.Notify(t.Context(), notifytest.Event()); err == nil || !strings.HasSuffix(err.Error(), "journald took no message within 2s: context deadline exceeded") {
+		if err := n.Notify(t.Context(), notifytest.Notification()); err == nil || !strings.HasSuffix(err.Error(), "journald took no message within 2s: context deadline exceeded") {
 			t.Errorf("error is %v", err)
 		}
 		// Thawed in the middle of an attempt, the message arrives.
@@ -319,14 +319,14 @@ func TestNoJournald(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = n.Notify(t.Context(), notifytest.Event())
+	err = n.Notify(t.Context(), notifytest.Notification())
 	want := "journal " + path + ": connect: no such file or directory; no journald runs here"
 	if err == nil || err.Error() != want || notify.IsPermanent(err) || !errors.Is(err, unix.ENOENT) {
 		t.Errorf("error is %v, want temporary %s", err, want)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := n.Notify(ctx, notifytest.Event()); !errors.Is(err, context.Canceled) {
+	if err := n.Notify(ctx, notifytest.Notification()); !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v, want context.Canceled", err)
 	}
 }

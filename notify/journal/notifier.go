@@ -34,8 +34,8 @@ type Config struct {
 	Identifier string
 	// Timeout bounds one attempt; 0 means DefaultTimeout, at most a minute.
 	Timeout time.Duration
-	// Language is the message's.
-	Language notify.Language
+	// Style is the message's.
+	Style notify.Style
 }
 
 // Notifier writes events to one journald.
@@ -71,18 +71,18 @@ func (n *Notifier) Name() string { return n.cfg.Name }
 
 // Notify writes the event: its title as the message, its text and facts as
 // fields.
-func (n *Notifier) Notify(ctx context.Context, event notify.Event) error {
+func (n *Notifier) Notify(ctx context.Context, notification notify.Notification) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, n.cfg.Timeout,
 		fmt.Errorf("journald took no message within %s: %w", n.cfg.Timeout, context.DeadlineExceeded))
 	defer cancel()
-	title := notify.Title(event, n.cfg.Language)
-	text := notify.Render(event, n.cfg.Language).Text
-	return send(ctx, n.cfg.Socket, n.cfg.Identifier, priority(event), title, fields(event, text))
+	title := n.cfg.Style.Title(notification)
+	text := n.cfg.Style.Render(notification).Text
+	return send(ctx, n.cfg.Socket, n.cfg.Identifier, priority(notification), title, fields(notification.Event, text))
 }
 
-// priority is the event's severity in syslog's terms.
-func priority(event notify.Event) Priority {
-	switch notify.Severity(event) {
+// priority is the severity in syslog's terms.
+func priority(notification notify.Notification) Priority {
+	switch notification.Severity() {
 	case notify.Critical:
 		return Critical
 	case notify.Warning:

@@ -40,7 +40,7 @@ func (c Contract) Run(t *testing.T) {
 		listener := Listen(t)
 		address := listener.Addr().String()
 		listener.Close()
-		err := c.New(t, address).Notify(t.Context(), Event())
+		err := c.New(t, address).Notify(t.Context(), Notification())
 		c.CheckTemporary(t, err)
 		if err == nil || !strings.Contains(err.Error(), "connection refused") {
 			t.Errorf("error %v does not say that the connection was refused", err)
@@ -50,7 +50,7 @@ func (c Contract) Run(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		listener := Listen(t)
-		err := c.New(t, listener.Addr().String()).Notify(ctx, Event())
+		err := c.New(t, listener.Addr().String()).Notify(ctx, Notification())
 		c.CheckTemporary(t, err)
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v is not context.Canceled", err)
@@ -85,7 +85,7 @@ func (c Contract) checkEnds(ctx context.Context, t *testing.T, notifier notify.N
 	t.Helper()
 	done := make(chan error, 1)
 	start := time.Now()
-	go func() { done <- notifier.Notify(ctx, Event()) }()
+	go func() { done <- notifier.Notify(ctx, Notification()) }()
 	select {
 	case err := <-done:
 		c.CheckTemporary(t, err)

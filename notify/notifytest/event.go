@@ -66,3 +66,6 @@ func Hostile() notify.Event {
 
 // Marker is a word in every text of Hostile.
 const Marker = "injected-marker"
+
+// Notification tells Event alone.
+func Notification() notify.Notification { return notify.Notification{Event: Event()} }

@@ -26,7 +26,7 @@ func HTTPCodes(t *testing.T, secrets []string, new func(t *testing.T, url string
 	t.Cleanup(server.Close)
 	notifier := new(t, server.URL)
 	for code = 200; code <= 599; code++ {
-		err := notifier.Notify(t.Context(), Event())
+		err := notifier.Notify(t.Context(), Notification())
 		if code <= 299 {
 			if err != nil {
 				t.Errorf("%d: %v, want success", code, err)
@@ -77,7 +77,7 @@ func RetryAfter(t *testing.T, new func(t *testing.T, url string) notify.Notifier
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			code, header = test.code, test.header
-			err := notifier.Notify(t.Context(), Event())
+			err := notifier.Notify(t.Context(), Notification())
 			var later *notify.RetryAfterError
 			switch {
 			case err == nil || notify.IsPermanent(err):

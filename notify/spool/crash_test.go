@@ -230,7 +230,7 @@ type peerChannel struct{ name, address string }
 
 func (c *peerChannel) Name() string { return c.name }
 
-func (c *peerChannel) Notify(ctx context.Context, event notify.Event) error {
+func (c *peerChannel) Notify(ctx context.Context, event notify.Notification) error {
 	if c.name == "hook" && event.Name == "VI_refused" {
 		return &notify.PermanentError{Err: errors.New("410 gone")}
 	}

@@ -430,7 +430,7 @@ func (d *drainer) attempt(ctx context.Context, channel notify.Notifier, event no
 			}
 			result <- err
 		}()
-		err = channel.Notify(ctx, event)
+		err = channel.Notify(ctx, notify.Notification{Event: event})
 	}()
 	select {
 	case err := <-result:

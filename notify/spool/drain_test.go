@@ -33,7 +33,7 @@ type fake struct {
 
 func (f *fake) Name() string { return f.name }
 
-func (f *fake) Notify(ctx context.Context, event notify.Event) error {
+func (f *fake) Notify(ctx context.Context, event notify.Notification) error {
 	f.mu.Lock()
 	f.ids = append(f.ids, event.ID)
 	f.times = append(f.times, time.Now())
@@ -41,7 +41,7 @@ func (f *fake) Notify(ctx context.Context, event notify.Event) error {
 	if f.answer == nil {
 		return nil
 	}
-	return f.answer(ctx, event)
+	return f.answer(ctx, event.Event)
 }
 
 func (f *fake) seen() []string {

@@ -47,8 +47,8 @@ type Config struct {
 	InsecureSkipVerify bool
 	// UserAgent is "hacheck/VERSION"; empty means "hacheck".
 	UserAgent string
-	// Language is the message's.
-	Language notify.Language
+	// Style is the message's.
+	Style notify.Style
 }
 
 // New checks the configuration and fills in its defaults. It opens no file

@@ -16,7 +16,7 @@ import (
 // preset is all in which one kind of receiver differs from another.
 type preset struct {
 	// payload writes the body.
-	payload func(event notify.Event, message notify.Message) ([]byte, error)
+	payload func(notification notify.Notification, message notify.Message) ([]byte, error)
 	// sign adds what proves the sender, with a key that is not empty. It is
 	// called anew at each attempt, as signatures age.
 	sign func(request *http.Request, body []byte, key string, now time.Time)
@@ -38,7 +38,7 @@ const Version = 1
 // document's version and the message made for people.
 type document struct {
 	Version int `json:"version"`
-	notify.Event
+	notify.Notification
 	Message documentMessage `json:"message"`
 }
 
@@ -48,14 +48,14 @@ type documentMessage struct {
 	Text    string `json:"text"`
 }
 
-func genericPayload(event notify.Event, message notify.Message) ([]byte, error) {
-	if event.VIPs == nil {
-		event.VIPs = []notify.VIP{} // a list, as documented, never null
+func genericPayload(notification notify.Notification, message notify.Message) ([]byte, error) {
+	if notification.VIPs == nil {
+		notification.VIPs = []notify.VIP{} // a list, as documented, never null
 	}
 	return json.Marshal(document{
-		Version: Version,
-		Event:   event,
-		Message: documentMessage{Subject: message.Subject, Text: message.Text},
+		Version:      Version,
+		Notification: notification,
+		Message:      documentMessage{Subject: message.Subject, Text: message.Text},
 	})
 }
 

@@ -47,7 +47,7 @@ func (n *Notifier) Name() string { return n.cfg.Name }
 
 // Notify makes one attempt: one POST. The event's ID is its Idempotency-Key,
 // the same at each attempt.
-func (n *Notifier) Notify(ctx context.Context, event notify.Event) error {
+func (n *Notifier) Notify(ctx context.Context, notification notify.Notification) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, n.cfg.Timeout,
 		fmt.Errorf("not finished within %s: %w", n.cfg.Timeout, context.DeadlineExceeded))
 	defer cancel()
@@ -56,11 +56,11 @@ func (n *Notifier) Notify(ctx context.Context, event notify.Event) error {
 	if err != nil {
 		return fmt.Errorf("webhook: %w", err)
 	}
-	body, err := n.preset.payload(event, notify.Render(event, n.cfg.Language))
+	body, err := n.preset.payload(notification, n.cfg.Style.Render(notification))
 	if err != nil {
 		return &notify.PermanentError{Err: fmt.Errorf("webhook %s: write the body: %w", show(target), err)}
 	}
-	request, err := n.request(ctx, target, secrets, body, event.ID)
+	request, err := n.request(ctx, target, secrets, body, notification.ID)
 	if err != nil {
 		return fmt.Errorf("webhook %s: %s", show(target), secrets.hide(err.Error()))
 	}

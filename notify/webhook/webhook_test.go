@@ -108,14 +108,14 @@ func TestRequest(t *testing.T) {
 	r := record(t)
 	n := must(t, Config{
 		Name: "hook", URL: r.URL + "/a%2Fb?x=1", SecretFile: file(t, "key", keySecret+"\r\n"),
-		Headers: map[string]string{"X-Env": "prod"}, UserAgent: "hacheck/1.2.3", Language: notify.SimplifiedChinese,
+		Headers: map[string]string{"X-Env": "prod"}, UserAgent: "hacheck/1.2.3", Style: notify.Style{Language: notify.SimplifiedChinese},
 	})
 	if n.Name() != "hook" {
 		t.Errorf("Name is %q", n.Name())
 	}
 	event := notifytest.Event()
 	before := time.Now().Unix()
-	if err := n.Notify(t.Context(), event); err != nil {
+	if err := n.Notify(t.Context(), notify.Notification{Event: event}); err != nil {
 		t.Fatal(err)
 	}
 	if r.uri != "POST /a%2Fb?x=1" {
@@ -155,7 +155,7 @@ func TestRequest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	message := notify.Render(event, notify.SimplifiedChinese)
+	message := notify.Render(notify.Notification{Event: event}, notify.SimplifiedChinese)
 	if got.Version != 1 || got.Message.Subject != message.Subject || got.Message.Text != message.Text {
 		t.Errorf("version and message are %+v", got)
 	}
@@ -170,7 +170,7 @@ func TestEmptyListsAreLists(t *testing.T) {
 	r := record(t)
 	event := notifytest.Event()
 	event.VIPs = nil
-	if err := must(t, Config{Name: "hook", URL: r.URL}).Notify(t.Context(), event); err != nil {
+	if err := must(t, Config{Name: "hook", URL: r.URL}).Notify(t.Context(), notify.Notification{Event: event}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(r.body), `"vips":[]`) {
@@ -188,7 +188,7 @@ func TestHostileEvent(t *testing.T) {
 	r := record(t)
 	event := notifytest.Hostile()
 	event.ID = "id\r\nX-Injected: 1"
-	if err := must(t, Config{Name: "hook", URL: r.URL}).Notify(t.Context(), event); err != nil {
+	if err := must(t, Config{Name: "hook", URL: r.URL}).Notify(t.Context(), notify.Notification{Event: event}); err != nil {
 		t.Fatal(err)
 	}
 	if !json.Valid(r.body) || !utf8.Valid(r.body) {
@@ -209,7 +209,7 @@ func TestSecretsAreReadAtEachAttempt(t *testing.T) {
 	url := file(t, "url", r.URL+"/one\n")
 	key := file(t, "key", "first")
 	n := must(t, Config{Name: "hook", URLFile: url, SecretFile: key})
-	if err := n.Notify(t.Context(), notifytest.Event()); err != nil {
+	if err := n.Notify(t.Context(), notifytest.Notification()); err != nil {
 		t.Fatal(err)
 	}
 	one := r.header.Get(SignatureHeader)
@@ -220,7 +220,7 @@ func TestSecretsAreReadAtEachAttempt(t *testing.T) {
 		t.Fatal(err)
 	}
 	os.Remove(key)
-	err := n.Notify(t.Context(), notifytest.Event())
+	err := n.Notify(t.Context(), notifytest.Notification())
 	want := "webhook: read secret_file: open " + key + ": no such file or directory"
 	if err == nil || err.Error() != want || notify.IsPermanent(err) {
 		t.Errorf("error is %v, want temporary %q", err, want)
@@ -231,7 +231,7 @@ func TestSecretsAreReadAtEachAttempt(t *testing.T) {
 	if err := os.WriteFile(key, []byte("second"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Notify(t.Context(), notifytest.Event()); err != nil {
+	if err := n.Notify(t.Context(), notifytest.Notification()); err != nil {
 		t.Fatal(err)
 	}
 	if r.uri != "POST /two" || r.header.Get(SignatureHeader) == one {
@@ -247,12 +247,12 @@ func TestSystemdCredential(t *testing.T) {
 	}
 	n := must(t, Config{Name: "hook", URLFile: "hook-url"})
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
-	err := n.Notify(t.Context(), notifytest.Event())
+	err := n.Notify(t.Context(), notifytest.Notification())
 	if err == nil || !strings.Contains(err.Error(), `systemd credential: $CREDENTIALS_DIRECTORY is not set`) {
 		t.Errorf("error is %v", err)
 	}
 	t.Setenv("CREDENTIALS_DIRECTORY", folder)
-	if err := n.Notify(t.Context(), notifytest.Event()); err != nil || r.uri != "POST /credential" {
+	if err := n.Notify(t.Context(), notifytest.Notification()); err != nil || r.uri != "POST /credential" {
 		t.Errorf("error %v, request %q", err, r.uri)
 	}
 }
@@ -305,7 +305,7 @@ func TestAnswersInErrors(t *testing.T) {
 			n := must(t, Config{Name: "hook", URL: server.URL + "/hook/" + pathSecret})
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			defer cancel()
-			err := n.Notify(ctx, notifytest.Event())
+			err := n.Notify(ctx, notifytest.Notification())
 			if test.want == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -325,17 +325,17 @@ func TestTLS(t *testing.T) {
 	t.Cleanup(server.Close)
 	ca := file(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
 
-	err := must(t, Config{Name: "hook", URL: server.URL}).Notify(t.Context(), notifytest.Event())
+	err := must(t, Config{Name: "hook", URL: server.URL}).Notify(t.Context(), notifytest.Notification())
 	if err == nil || notify.IsPermanent(err) || !strings.Contains(err.Error(), "certificate signed by unknown authority") {
 		t.Errorf("unknown authority: %v, want a temporary error about it", err)
 	}
-	if err := must(t, Config{Name: "hook", URL: server.URL, CAFile: ca}).Notify(t.Context(), notifytest.Event()); err != nil {
+	if err := must(t, Config{Name: "hook", URL: server.URL, CAFile: ca}).Notify(t.Context(), notifytest.Notification()); err != nil {
 		t.Errorf("with ca_file: %v", err)
 	}
-	if err := must(t, Config{Name: "hook", URL: server.URL, InsecureSkipVerify: true}).Notify(t.Context(), notifytest.Event()); err != nil {
+	if err := must(t, Config{Name: "hook", URL: server.URL, InsecureSkipVerify: true}).Notify(t.Context(), notifytest.Notification()); err != nil {
 		t.Errorf("with insecure_skip_verify: %v", err)
 	}
-	err = must(t, Config{Name: "hook", URL: server.URL, CAFile: file(t, "empty.pem", "no")}).Notify(t.Context(), notifytest.Event())
+	err = must(t, Config{Name: "hook", URL: server.URL, CAFile: file(t, "empty.pem", "no")}).Notify(t.Context(), notifytest.Notification())
 	if err == nil || notify.IsPermanent(err) || !strings.HasSuffix(err.Error(), "empty.pem: holds no PEM certificate") {
 		t.Errorf("empty CA file: %v", err)
 	}
@@ -343,7 +343,7 @@ func TestTLS(t *testing.T) {
 	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS11}
 	old.StartTLS()
 	t.Cleanup(old.Close)
-	err = must(t, Config{Name: "hook", URL: old.URL, InsecureSkipVerify: true}).Notify(t.Context(), notifytest.Event())
+	err = must(t, Config{Name: "hook", URL: old.URL, InsecureSkipVerify: true}).Notify(t.Context(), notifytest.Notification())
 	if err == nil || !strings.Contains(err.Error(), "protocol version") {
 		t.Errorf("TLS 1.1: %v, want a refusal", err)
 	}
@@ -355,7 +355,7 @@ func TestTLS(t *testing.T) {
 func TestProxyFromEnvironment(t *testing.T) {
 	const child = "HACHECK_TEST_PROXY_CHILD"
 	if os.Getenv(child) != "" {
-		if err := must(t, Config{Name: "hook", URL: "http://hooks.invalid/path"}).Notify(t.Context(), notifytest.Event()); err != nil {
+		if err := must(t, Config{Name: "hook", URL: "http://hooks.invalid/path"}).Notify(t.Context(), notifytest.Notification()); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -416,17 +416,17 @@ func TestSecretFiles(t *testing.T) {
 		if err := os.WriteFile(path, []byte(test.content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		err := must(t, Config{Name: "hook", URLFile: path}).Notify(t.Context(), notifytest.Event())
+		err := must(t, Config{Name: "hook", URLFile: path}).Notify(t.Context(), notifytest.Notification())
 		if want := strings.Replace(test.want, "PATH", path, 1); err == nil || err.Error() != want || notify.IsPermanent(err) {
 			t.Errorf("%s: error is %v, want temporary %q", test.name, err, want)
 		}
 	}
-	err := must(t, Config{Name: "hook", URLFile: folder}).Notify(t.Context(), notifytest.Event())
+	err := must(t, Config{Name: "hook", URLFile: folder}).Notify(t.Context(), notifytest.Notification())
 	if err == nil || !strings.HasSuffix(err.Error(), "is not a regular file") {
 		t.Errorf("folder: %v", err)
 	}
 	headers := file(t, "headers", "X-One: 1\nX Two: "+fileSecret+"\n")
-	err = must(t, Config{Name: "hook", URL: "http://127.0.0.1:1", HeadersFile: headers}).Notify(t.Context(), notifytest.Event())
+	err = must(t, Config{Name: "hook", URL: "http://127.0.0.1:1", HeadersFile: headers}).Notify(t.Context(), notifytest.Notification())
 	if want := "webhook: headers_file: line 2: does not begin with a header name"; err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %s", err, want)
 	}
