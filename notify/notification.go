@@ -32,6 +32,11 @@ type Notification struct {
 	Story Story `json:"story,omitempty"`
 	// Earlier are the events before it, in the order of their times.
 	Earlier []Event `json:"earlier,omitempty"`
+	// Count is how many transitions a flap has had so far, those told before
+	// included, and Since when it began; set for Flapping and Settled.
+	// For a Reminder, Since is when the FAULT began.
+	Count int        `json:"count,omitempty"`
+	Since *time.Time `json:"since,omitempty"`
 }
 
 // Events are all events in the order of their times.
