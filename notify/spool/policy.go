@@ -39,6 +39,40 @@ type Policy struct {
 	// for who has a reason to try again: a hook with a new event, a person. A
 	// pause that the peer asked for is kept all the same.
 	IgnoreBackoff bool
+	// Grouping makes one notification of events that belong together; nil
+	// leaves every event its own.
+	Grouping *Grouping
+	// Immediate names the channels that get every event at once and alone,
+	// such as the journal.
+	Immediate []string
+	// Limits bounds, by channel name, how many notifications go out in a time.
+	Limits map[string]Limit
+	// MutedUntil is the end of a maintenance that keeps notifications back; what
+	// is kept back goes out as one Summary when it is over. Zero means that
+	// none is. Immediate channels are not muted.
+	MutedUntil time.Time
+}
+
+// Grouping is how events become notifications. All fields are set.
+type Grouping struct {
+	// Wait is how long the first event of a notification waits for others.
+	Wait time.Duration
+	// Interval is the least time between two notifications about one instance
+	// or sync group.
+	Interval time.Duration
+	// An instance that has had FlapThreshold transitions within FlapWindow
+	// flaps: it is told once, and then held back until there was none for
+	// FlapSettle, or told again every FlapNotice while it goes on.
+	FlapThreshold int
+	FlapWindow    time.Duration
+	FlapSettle    time.Duration
+	FlapNotice    time.Duration
+}
+
+// Limit is the most notifications a channel takes in a time.
+type Limit struct {
+	Count int
+	Per   time.Duration
 }
 
 // grace is how long an attempt may take to notice that its time is over.
