@@ -82,6 +82,8 @@ type Maintenance struct {
 	// Until is when it ends by itself.
 	Until  time.Time `json:"until"`
 	Reason string    `json:"reason,omitempty"`
+	// Mute is set if notifications are kept back until it is over.
+	Mute bool `json:"mute,omitempty"`
 }
 
 // Style is how a channel words what it tells.
