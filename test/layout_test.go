@@ -25,12 +25,13 @@ var mayImport = map[string][]string{
 	"hacheck/notify/email":        {"hacheck/notify", "hacheck/notify/secret"},
 	"hacheck/notify/webhook":      {"hacheck/notify", "hacheck/notify/secret"},
 	"hacheck/notify/journal":      {"hacheck/notify"},
+	"hacheck/notify/exec":         {"hacheck/notify"},
 	"hacheck/notify/spool":        {"hacheck/notify"},
 	// The contract every channel is tested against.
 	"hacheck/notify/notifytest": {"hacheck/notify"},
 	"hacheck/config": {
 		"hacheck/checks", "hacheck/haproxy", "hacheck/notify", "hacheck/notify/email",
-		"hacheck/notify/webhook", "hacheck/notify/journal", "hacheck/notify/spool",
+		"hacheck/notify/webhook", "hacheck/notify/journal", "hacheck/notify/exec", "hacheck/notify/spool",
 	},
 	"hacheck/cmd/hacheck": {
 		"hacheck/checks", "hacheck/config", "hacheck/keepalived", "hacheck/notify",

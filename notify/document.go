@@ -1,0 +1,35 @@
+package notify
+
+import "encoding/json"
+
+// DocumentVersion is the version of what Document writes. Fields are only ever
+// added under one version.
+const DocumentVersion = 1
+
+// document is a notification for programs.
+type document struct {
+	Version int `json:"version"`
+	Notification
+	Message documentMessage `json:"message"`
+}
+
+// documentMessage is what people read.
+type documentMessage struct {
+	Subject string `json:"subject"`
+	Text    string `json:"text"`
+}
+
+// Document writes a notification for programs, as one line of JSON: the
+// notification's own fields, the document's version and the message made for
+// people, its HTML left out. It is the body of the generic webhook and what a
+// command gets on its standard input.
+func Document(notification Notification, message Message) ([]byte, error) {
+	if notification.VIPs == nil {
+		notification.VIPs = []VIP{} // a list, as documented, never null
+	}
+	return json.Marshal(document{
+		Version:      DocumentVersion,
+		Notification: notification,
+		Message:      documentMessage{Subject: message.Subject, Text: message.Text},
+	})
+}
