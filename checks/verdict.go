@@ -2,6 +2,7 @@ package checks
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -66,12 +67,33 @@ func saveVerdict(runDir string, v Verdict) error {
 	}
 	defer dir.Close()
 
+	return replaceFile(dir, file, append(content, '\n'), false)
+}
+
+// LockVerdicts keeps other holders of the lock in runDir out until release is
+// called, so that of several runs that see a verdict change one tells it. It
+// waits until ctx ends. Nobody needs the lock to save or to load a verdict.
+func LockVerdicts(ctx context.Context, runDir string) (release func(), err error) {
+	dir, err := openVerdicts(runDir, true)
+	if err == nil {
+		dir.Close()
+		var lock *os.File
+		if lock, err = lockFolder(ctx, filepath.Join(runDir, verdictDir)); err == nil {
+			return func() { lock.Close() }, nil
+		}
+	}
+	return nil, fmt.Errorf("lock the verdicts in %s: %w", runDir, err)
+}
+
+// replaceFile writes a file in one step, so that a reader sees the old or the
+// new one. A durable one is on the disk before it gets its name.
+func replaceFile(dir *os.Root, name string, content []byte, durable bool) error {
 	// A name of its own for each writer; a leading dot hides it from readers.
 	temporary := "." + strconv.FormatUint(rand.Uint64(), 36) + ".tmp"
-	if err := writeNew(dir, temporary, append(content, '\n')); err != nil {
+	if err := writeNew(dir, temporary, content, durable); err != nil {
 		return err
 	}
-	if err := dir.Rename(temporary, file); err != nil {
+	if err := dir.Rename(temporary, name); err != nil {
 		dir.Remove(temporary)
 		return err
 	}
@@ -79,7 +101,7 @@ func saveVerdict(runDir string, v Verdict) error {
 }
 
 // writeNew writes a file that must not exist yet and leaves none on an error.
-func writeNew(dir *os.Root, name string, content []byte) error {
+func writeNew(dir *os.Root, name string, content []byte, durable bool) error {
 	file, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
@@ -87,6 +109,9 @@ func writeNew(dir *os.Root, name string, content []byte) error {
 	_, err = file.Write(content)
 	if err == nil {
 		err = file.Chmod(0o644) // the umask may have taken bits away
+	}
+	if err == nil && durable {
+		err = file.Sync()
 	}
 	if err = errors.Join(err, file.Close()); err != nil {
 		dir.Remove(name)
@@ -167,17 +192,13 @@ func LastVerdicts(runDir string) ([]Verdict, error) {
 // openVerdicts opens runDir/verdict, which must not be a symbolic link, and
 // creates what is missing when it is to be written.
 func openVerdicts(runDir string, create bool) (*os.Root, error) {
+	var run *os.Root
+	var err error
 	if create {
-		if err := os.Mkdir(runDir, 0o755); err == nil {
-			err = os.Chmod(runDir, 0o755) // the umask may have taken bits away
-			if err != nil {
-				return nil, err
-			}
-		} else if !errors.Is(err, fs.ErrExist) {
-			return nil, err
-		}
+		run, err = openOrMake(runDir, 0o755)
+	} else {
+		run, err = os.OpenRoot(runDir)
 	}
-	run, err := os.OpenRoot(runDir)
 	if err != nil {
 		return nil, err
 	}
