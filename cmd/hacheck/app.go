@@ -26,7 +26,10 @@ type app struct {
 	signals chan os.Signal
 
 	// args is the command line without the program's name.
-	args   []string
+	args []string
+	// ignoreMaintenance lets a check answer although this node is drained.
+	ignoreMaintenance bool
+
 	flags  globalFlags
 	log    *slog.Logger
 	config *config.Config
@@ -119,6 +122,7 @@ In keepalived.conf:
 	root.AddCommand(
 		a.haproxyCommand(), a.checkCommand(), a.systemdCommand(), a.tcpCommand(), a.httpCommand(),
 		a.notifyCommand(), a.deliverCommand(), a.queueCommand(),
+		a.maintenanceCommand(),
 		a.configCommand(), a.versionCommand(),
 	)
 	return root

@@ -44,6 +44,7 @@ file, where there is one, replaces the built-in policy.
 	flags.StringVar(&requirement, "require", "", "how many backends must be able to serve: any, all, N or N% (default any)")
 	flags.StringVar(&unit, "unit", "", `systemd unit of HAProxy; "" with --unit= does not ask systemd (default haproxy.service)`)
 	flags.BoolVar(&noProbe, "no-probe", false, "do not dial servers that HAProxy does not check")
+	a.maintenanceFlag(command)
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		settings := a.config.HAProxyCheck()
 		given := flags.Changed
@@ -77,7 +78,7 @@ file, where there is one, replaces the built-in policy.
 }
 
 func (a *app) checkCommand() *cobra.Command {
-	return &cobra.Command{
+	command := &cobra.Command{
 		Use:   "check NAME",
 		Short: "Run a check declared in the configuration",
 		Long: `Run a check declared under 'checks' in the configuration. The name 'haproxy'
@@ -85,7 +86,9 @@ is always there: it is the built-in check unless the configuration replaces it.
 
 ` + exitCodesHelp,
 		Args: exactArgs(1, "the name of a check"),
-		RunE: func(_ *cobra.Command, args []string) error { return a.runDeclared(args[0], args[0]) },
+		RunE: func(command *cobra.Command, args []string) error {
+			return a.runDeclared(args[0], verdictOfCheck(command, args[0], a.args))
+		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			if a.config == nil {
 				return nil, cobra.ShellCompDirectiveNoFileComp
@@ -93,6 +96,8 @@ is always there: it is the built-in check unless the configuration replaces it.
 			return a.config.CheckNames(), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
+	a.maintenanceFlag(command)
+	return command
 }
 
 func (a *app) systemdCommand() *cobra.Command {
@@ -110,6 +115,7 @@ healthy.
 		Args: minimumArgs(1, "a unit"),
 	}
 	requireFlag(command, &settings.Require)
+	a.maintenanceFlag(command)
 	command.RunE = func(_ *cobra.Command, args []string) error {
 		settings.Units = args
 		return a.runFromFlags(settings)
@@ -135,6 +141,7 @@ func (a *app) tcpCommand() *cobra.Command {
 	flags.StringVar(&settings.Expect, "expect", "", "text the answer must contain, with escapes")
 	tlsFlags(command, settings)
 	flags.BoolVar(&settings.TLS, "tls", false, "speak TLS")
+	a.maintenanceFlag(command)
 	command.RunE = func(_ *cobra.Command, args []string) error {
 		settings.Addresses = args
 		return a.runFromFlags(settings)
@@ -165,6 +172,7 @@ for, and no proxy is used. unix:/path:/uri speaks HTTP over a unix socket.
 	flags.StringArrayVar(&settings.Resolve, "resolve", nil, "host:port:address, use this address for that host and port")
 	flags.BoolVar(&settings.FollowRedirects, "follow-redirects", false, "judge the page a redirect leads to")
 	tlsFlags(command, settings)
+	a.maintenanceFlag(command)
 	command.RunE = func(_ *cobra.Command, args []string) error {
 		for _, header := range headers {
 			name, value, found := strings.Cut(header, ":")
@@ -178,6 +186,13 @@ for, and no proxy is used. unix:/path:/uri speaks HTTP over a unix socket.
 	}
 	return command
 }
+
+// maintenanceFlag is for a person who wants the answer behind a drain.
+func (a *app) maintenanceFlag(command *cobra.Command) {
+	command.Flags().BoolVar(&a.ignoreMaintenance, ignoreMaintenance, false, "answer as if no maintenance drained this node")
+}
+
+const ignoreMaintenance = "ignore-maintenance"
 
 func requireFlag(command *cobra.Command, to *checks.Require) {
 	command.Flags().TextVar(to, "require", *to, "how many must be good: any, all, N or N%")
@@ -260,7 +275,7 @@ func verdictOfCommand(words []string) string {
 		if command.Flags().NArg() != 1 {
 			return ""
 		}
-		return command.Flags().Arg(0)
+		return verdictOfCheck(command, command.Flags().Arg(0), words[1:])
 	case "systemd", "tcp", "http":
 		return verdictNameOf(name, words[1:])
 	default:
@@ -276,7 +291,16 @@ func verdictOf(command *cobra.Command, args []string) string {
 			return verdictNameOf(config.BuiltinHAProxy, args)
 		}
 	}
-	return config.BuiltinHAProxy
+	return verdictOfCheck(command, config.BuiltinHAProxy, args)
+}
+
+// verdictOfCheck names the verdict of a check by its own name, unless it was
+// asked to look past a maintenance: keepalived hears another answer then.
+func verdictOfCheck(command *cobra.Command, name string, args []string) string {
+	if command.Flags().Changed(ignoreMaintenance) {
+		return verdictNameOf(name, args)
+	}
+	return name
 }
 
 // run runs a check and keeps its verdict under the given name.
@@ -292,7 +316,11 @@ func (a *app) run(settings *config.Check, keepAs string) error {
 	if a.flags.timeout > 0 {
 		timeout = a.flags.timeout
 	}
+	maintenance := a.askMaintenance()
 	verdict := a.decide(check, timeout)
+	if !a.ignoreMaintenance {
+		verdict = a.drained(verdict, maintenance)
+	}
 	a.remember(verdict, keepAs)
 	a.printVerdict(verdict)
 	return errSaid(codeOfStatus(verdict.Status))

@@ -55,24 +55,27 @@ func (a *app) gather(call keepalived.Event) notify.Event {
 	conf := lookUp(a.keepalivedConfig)
 	addresses := lookUp(func() (map[netip.Addr]string, error) { return keepalived.LocalAddresses(ctx) })
 	verdicts := lookUp(func() ([]checks.Verdict, error) { return checks.LastVerdicts(a.config.RunDir) })
-	backends := lookUp(func() ([]checks.Result, error) { return a.haproxyBackends(ctx) })
+	backends := lookUp(func() ([]checks.Result, error) { return a.haproxyBackends(ctx, socketBudget) })
+	maintenance := a.askMaintenance()
 
 	a.addConfiguration(ctx, &event, conf)
 	a.addPresence(ctx, &event, addresses)
 	a.addVerdict(ctx, &event, verdicts, conf)
 	a.addBackends(ctx, &event, backends, verdicts)
+	a.addMaintenance(ctx, &event, maintenance)
 	return event
 }
 
 // lookup is a question whose answer is waited for no longer than a context lives.
 type lookup[T any] struct {
+	begun time.Time
 	done  chan struct{}
 	value T
 	err   error
 }
 
 func lookUp[T any](ask func() (T, error)) *lookup[T] {
-	l := &lookup[T]{done: make(chan struct{})}
+	l := &lookup[T]{begun: time.Now(), done: make(chan struct{})}
 	go func() {
 		defer close(l.done)
 		defer func() {
@@ -98,7 +101,7 @@ func (l *lookup[T]) wait(ctx context.Context) (T, error) {
 		return l.value, l.err
 	default:
 		var none T
-		return none, fmt.Errorf("no answer within %s", gatherBudget)
+		return none, fmt.Errorf("no answer within %s", time.Since(l.begun).Round(time.Millisecond))
 	}
 }
 
@@ -250,7 +253,7 @@ func trackedChecks(configuration *keepalived.Config, event *notify.Event) map[st
 		if !ok {
 			continue
 		}
-		for _, track := range instance.TrackScripts {
+		for _, track := range tracksOf(configuration, instance) {
 			script, ok := configuration.Script(track.Name)
 			if !ok {
 				continue
@@ -265,8 +268,8 @@ func trackedChecks(configuration *keepalived.Config, event *notify.Event) map[st
 
 // haproxyBackends asks the running HAProxy about its backends, without dialling
 // any server.
-func (a *app) haproxyBackends(ctx context.Context) ([]checks.Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, socketBudget)
+func (a *app) haproxyBackends(ctx context.Context, budget time.Duration) ([]checks.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
 	check, err := a.config.HAProxyCheck().BuildHAProxy(a.config)
 	if err != nil {

@@ -80,6 +80,7 @@ func (a *app) notify(call keepalived.Event) error {
 	a.say(recorded{event.ID, string(event.Kind), event.Name, string(event.State)})
 	ctx, cancel := context.WithTimeout(ctx, a.config.Notify.Budget)
 	defer cancel()
+	a.restoreMaintenance(ctx)
 	// The event is safe: what happens from here on is told, but the hook has
 	// done its duty.
 	if err := a.drain(ctx, queue, true); err != nil {
@@ -220,6 +221,7 @@ events. Only one run delivers at a time; another one ends at once.
 				return err
 			}
 			defer queue.Close()
+			a.restoreMaintenance(ctx)
 			return a.drain(ctx, queue, now)
 		},
 	}

@@ -38,12 +38,8 @@ func (a *app) remember(verdict checks.Verdict, name string) {
 const rememberBudget = 40*time.Millisecond + journalBudget
 
 func (a *app) keep(verdict checks.Verdict) {
-	before, err := checks.LoadVerdict(a.config.RunDir, verdict.Name)
-	known := err == nil
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		a.log.Warn("cannot read the last verdict", "error", err)
-	}
-	if err := checks.SaveVerdict(a.config.RunDir, verdict); err != nil {
+	before, known, err := a.replace(verdict)
+	if err != nil {
 		a.log.Warn("cannot keep the verdict for the notify hook", "error", err)
 		// Without a memory every run looks like a change. A line a second for a
 		// healthy node would be a nuisance; for a failed one it is the only
@@ -68,6 +64,37 @@ func (a *app) keep(verdict checks.Verdict) {
 		fields["HACHECK_PREVIOUS"] = before.Status.String()
 	}
 	a.toJournal(verdictPriority[verdict.Status], verdictLine(verdict), fields)
+}
+
+// changeWait is how long a run whose verdict differs waits for one that keeps
+// its own in this moment.
+const changeWait = 10 * time.Millisecond
+
+// replace keeps the verdict and gives the one before. Two runs at once, as when
+// keepalived starts the next before the last has ended, would both find the same
+// one before: a change is kept one at a time.
+func (a *app) replace(verdict checks.Verdict) (before checks.Verdict, known bool, err error) {
+	before, known = a.lastVerdict(verdict.Name)
+	if !known || before.Status != verdict.Status {
+		ctx, cancel := context.WithTimeout(context.Background(), changeWait)
+		defer cancel()
+		// Without the lock a change is told twice at worst.
+		if release, err := checks.LockVerdicts(ctx, a.config.RunDir); err == nil {
+			defer release()
+			if last, err := checks.LoadVerdict(a.config.RunDir, verdict.Name); err == nil {
+				before, known = last, true
+			}
+		}
+	}
+	return before, known, checks.SaveVerdict(a.config.RunDir, verdict)
+}
+
+func (a *app) lastVerdict(name string) (checks.Verdict, bool) {
+	last, err := checks.LoadVerdict(a.config.RunDir, name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		a.log.Warn("cannot read the last verdict", "error", err)
+	}
+	return last, err == nil
 }
 
 var verdictPriority = map[checks.Status]journal.Priority{
