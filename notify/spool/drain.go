@@ -2,10 +2,7 @@ package spool
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -23,8 +20,17 @@ type Report struct {
 	// been tried.
 	Interrupted bool
 	// Delivered, Deferred and Dead count what happened to one entry on one
-	// channel: it arrived, it will be tried again, it was given up.
+	// channel: it arrived, it has failed and will be tried again, it was given
+	// up.
 	Delivered, Deferred, Dead int
+	// Held counts the entries that wait for others to be told with, for a flap
+	// to settle or for a maintenance to end.
+	Held int
+	// Duplicates counts the events that told what another had told already.
+	Duplicates int
+	// Late is when the last event came that was put after the drain began;
+	// zero if none was.
+	Late time.Time
 	// Channels has the same by channel name, for those where anything happened.
 	Channels map[string]ChannelReport
 	// SetAside are files that are not entries of this version. They do not
@@ -110,9 +116,14 @@ const idlePoll = 100 * time.Millisecond
 func (s *Spool) Drain(ctx context.Context, channels []notify.Notifier, policy Policy) (Report, error) {
 	d := &drainer{
 		s: s, policy: policy.withDefaults(), channels: channels,
-		seen:   make(map[string]bool),
-		lines:  make(map[string]*line, len(channels)),
-		report: Report{Channels: make(map[string]ChannelReport)},
+		immediate: make(map[string]bool),
+		seen:      make(map[string]bool),
+		told:      make(map[string]bool),
+		lines:     make(map[string]*line, len(channels)),
+		memoirs:   make(map[subject]*memoir),
+		usages:    make(map[string]*usage),
+		report:    Report{Channels: make(map[string]ChannelReport)},
+		counted:   Counters{Channels: make(map[string]ChannelCounters)},
 	}
 	d.cond = sync.NewCond(&d.mu)
 	for _, channel := range channels {
@@ -122,6 +133,7 @@ func (s *Spool) Drain(ctx context.Context, channels []notify.Notifier, policy Po
 		}
 		d.lines[name] = new(line)
 		d.names = append(d.names, name)
+		d.immediate[name] = slices.Contains(policy.Immediate, name)
 	}
 	if err := s.writable(); err != nil {
 		return d.report, fmt.Errorf("drain the spool: %w", err)
@@ -159,8 +171,10 @@ func (s *Spool) Drain(ctx context.Context, channels []notify.Notifier, policy Po
 
 // line is what a drain knows about one channel besides the outcomes.
 type line struct {
-	// down is the temporary failure after which the channel is left alone.
-	down error
+	// down is the temporary failure after which the channel is left alone until
+	// the time after it.
+	down  error
+	until time.Time
 	// gaveUp is set once an event passed the age limit: the others of that age
 	// need not be tried first, the channel has failed for so long.
 	gaveUp bool
@@ -171,11 +185,36 @@ type line struct {
 type item struct {
 	name     string
 	id       string
-	key      string // instances and sync groups have one order each
 	made     time.Time
+	loaded   time.Time
 	size     int64
 	outcomes map[string]Outcome
 	gone     bool
+
+	// subjects are the instances and sync groups it tells of: each has an order
+	// of its own.
+	subjects []subject
+	// ready is set once it is decided what is told together. Until then
+	// subject and state are those of the only event, muted says that it is kept
+	// back during a maintenance, and event is filled in when it is told.
+	ready   bool
+	subject subject
+	state   notify.State
+	muted   bool
+	event   *notify.Event
+	// earlier are the IDs of the other events a grouped entry tells of.
+	earlier []string
+}
+
+func byName(a, b *item) int { return strings.Compare(a.name, b.name) }
+
+// when is the time of the event, or when it was first seen if it seems to come
+// from the future: the clock was set back.
+func (i *item) when(now time.Time) time.Time {
+	if i.made.After(i.loaded) {
+		return latest(i.loaded, now)
+	}
+	return i.made
 }
 
 func (i *item) outcome(channel string) Outcome {
@@ -191,18 +230,30 @@ type drainer struct {
 	channels []notify.Notifier
 	names    []string
 
-	mu     sync.Mutex
-	cond   *sync.Cond
-	items  []*item         // sorted by name
-	seen   map[string]bool // names of the queue that need no second look
-	lines  map[string]*line
-	report Report
+	// immediate are the channels that get every event at once.
+	immediate map[string]bool
 
-	// load counts the loads that brought something new; idle counts the
+	mu      sync.Mutex
+	cond    *sync.Cond
+	items   []*item         // sorted by name
+	seen    map[string]bool // names of the queue that need no second look
+	told    map[string]bool // IDs of events that a grouped entry tells
+	lines   map[string]*line
+	memoirs map[subject]*memoir
+	usages  map[string]*usage
+	report  Report
+	counted Counters
+	saved   struct{ SetAside, Expunged int }
+	// nextCompose is when the next notification is due to be made; zero if
+	// none is.
+	nextCompose time.Time
+
+	// load counts the times something new came for them; idle counts the
 	// channels that have seen the last of them through.
-	load int
-	idle int
-	over bool
+	load  int
+	loads int
+	idle  int
+	over  bool
 	// workedOff is the load that the channels had seen when they stopped.
 	workedOff int
 }
@@ -210,6 +261,7 @@ type drainer struct {
 // pass does all that is due while the lock is held.
 func (d *drainer) pass(ctx context.Context) error {
 	d.tidyTmp()
+	d.recall(time.Now())
 	if err := d.loadNew(ctx); err != nil {
 		return err
 	}
@@ -218,6 +270,7 @@ func (d *drainer) pass(ctx context.Context) error {
 		return nil
 	}
 	d.enforceLimits(ctx)
+	d.remind(ctx, time.Now())
 
 	stop := context.AfterFunc(ctx, func() {
 		d.mu.Lock()
@@ -225,10 +278,60 @@ func (d *drainer) pass(ctx context.Context) error {
 		d.cond.Broadcast()
 	})
 	defer stop()
-	for d.round(ctx) && ctx.Err() == nil {
+	for ctx.Err() == nil {
+		d.compose(ctx, time.Now())
+		if d.round(ctx) {
+			continue
+		}
+		if ctx.Err() != nil || !d.wait(ctx) {
+			break
+		}
 	}
 	d.trimDead()
+	d.saveCounters()
 	return nil
+}
+
+// wait stays until something is due or has come, if that is to be soon enough.
+// It reports false if it is not.
+func (d *drainer) wait(ctx context.Context) bool {
+	patience := d.policy.Patience
+	if d.policy.Grouping != nil {
+		patience = max(patience, d.policy.Grouping.Wait)
+	}
+	d.mu.Lock()
+	now := time.Now()
+	next := d.nextDue(now)
+	load := d.load
+	d.mu.Unlock()
+	if next.IsZero() || next.Sub(now) > patience {
+		return false
+	}
+	d.saveCounters()
+	due := time.NewTimer(next.Sub(now))
+	defer due.Stop()
+	poll := time.NewTicker(idlePoll)
+	defer poll.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-due.C:
+			return true
+		case <-poll.C:
+			if err := d.loadNew(ctx); err != nil {
+				d.warn(err)
+				return false
+			}
+			d.compose(ctx, time.Now())
+			d.mu.Lock()
+			fresh := d.load != load
+			d.mu.Unlock()
+			if fresh {
+				return true
+			}
+		}
+	}
 }
 
 // round lets every channel work until none has anything to do. It reports
@@ -257,471 +360,94 @@ func (d *drainer) round(ctx context.Context) (more bool) {
 				d.warn(err)
 				poll.Stop()
 			}
+			d.compose(ctx, time.Now())
 		}
 	}
 }
 
-// work is one channel's goroutine.
-func (d *drainer) work(ctx context.Context, channel notify.Notifier) {
-	for {
-		d.mu.Lock()
-		load, items := d.load, slices.Clone(d.items)
-		d.mu.Unlock()
-		d.walk(ctx, channel, items)
-		if !d.waitForMore(ctx, load) {
-			return
-		}
-	}
-}
-
-// waitForMore waits until there is something new since the given load, and
-// returns false when all channels wait.
-func (d *drainer) waitForMore(ctx context.Context, load int) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.load == load {
-		d.idle++ // a load sets it back to zero
-		if d.idle == len(d.channels) {
-			d.over, d.workedOff = true, load
-			d.cond.Broadcast()
-		}
-	}
-	for d.load == load && !d.over && ctx.Err() == nil {
-		d.cond.Wait()
-	}
-	return d.load != load && ctx.Err() == nil
-}
-
-// walk takes one channel through the entries in their order.
-func (d *drainer) walk(ctx context.Context, channel notify.Notifier, items []*item) {
-	name := channel.Name()
-	waiting := make(map[string]bool) // instances whose earlier event is pending
-	hold := d.askedUntil(name, items, time.Now())
-	for _, item := range items {
-		if ctx.Err() != nil {
-			return
-		}
-		now := time.Now()
-		d.mu.Lock()
-		outcome, gone, line := item.outcome(name), item.gone, *d.lines[name]
-		d.mu.Unlock()
-		switch {
-		case gone || outcome.State != Pending:
-		case line.gaveUp && d.policy.old(item.made, now):
-			d.giveUp(item, name, gaveUp(item.made, now, outcome.Attempts, "the channel has failed for as long: "+line.down.Error()))
-		case waiting[item.key]:
-		case line.down != nil || hold.After(now) || !d.policy.due(outcome, now):
-			waiting[item.key] = true
-		default:
-			var asked time.Time
-			waiting[item.key], asked = d.try(ctx, channel, item)
-			if asked.After(hold) {
-				hold = asked
-			}
-		}
-	}
-}
-
-// askedUntil is how long the channel's peer has asked to be left alone.
-func (d *drainer) askedUntil(channel string, items []*item, now time.Time) (until time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, item := range items {
-		outcome := item.outcome(channel)
-		if !item.gone && outcome.State == Pending && outcome.Asked && !d.policy.due(outcome, now) && outcome.Next.After(until) {
-			until = outcome.Next
-		}
-	}
-	return until
-}
-
-// try makes one attempt and records it. It reports whether the entry is still
-// pending on the channel, and until when the peer wants no other.
-func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) (pending bool, asked time.Time) {
-	name := channel.Name()
-	entry, _, err := d.s.readEntry(queueDir, item.name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist): // dropped by hand meanwhile
-		d.forget(item)
-		return false, asked
-	case isDamaged(err):
-		d.setAside(item.name, err)
-		d.forget(item)
-		return false, asked
-	case err != nil:
-		d.warn(explain("read entry", d.s.path(queueDir+"/"+item.name), err))
-		return true, asked
-	}
-	if state := entry.outcome(name).State; state != Pending {
-		return false, asked
-	}
-
-	d.s.at("drain: trying")
-	err = d.attempt(ctx, channel, entry.Event)
-	now := time.Now()
-	outcome := entry.outcome(name)
-	outcome.Attempts++
-	outcome.LastAttempt = now
-	outcome.Next, outcome.Asked, outcome.LastError = time.Time{}, false, ""
-	var retryAfter *notify.RetryAfterError
-	switch {
-	case err == nil:
-		outcome.State = Done
-		d.s.at("drain: delivered")
-	case notify.IsPermanent(err):
-		outcome.State = Dead
-		outcome.LastError = shorten(err.Error(), maxError)
-	case d.policy.old(entry.Event.Time, now) && outcome.Attempts >= d.policy.MinAttempts:
-		outcome.State = Dead
-		outcome.LastError = shorten(gaveUp(entry.Event.Time, now, outcome.Attempts, err.Error()), maxError)
-	case errors.As(err, &retryAfter) && retryAfter.After > 0:
-		outcome.LastError = shorten(err.Error(), maxError)
-		outcome.Next = now.Add(min(retryAfter.After, d.policy.MaxRetryAfter))
-		outcome.Asked = true
-		asked = outcome.Next
-	case ctx.Err() != nil:
-		// Not the channel's fault: this drain's time was over. No pause.
-		outcome.LastError = shorten("interrupted: "+err.Error(), maxError)
-	default:
-		outcome.LastError = shorten(err.Error(), maxError)
-		outcome.Next = now.Add(d.policy.backoff(outcome.Attempts))
-		// The last attempt is made when the age limit is reached, not a
-		// backoff later.
-		if end := entry.Event.Time.Add(d.policy.MaxAge); end.After(now) && end.Before(outcome.Next) {
-			outcome.Next = end
-		}
-	}
-
-	d.mu.Lock()
-	if err != nil && outcome.State == Pending || outcome.State == Dead && !notify.IsPermanent(err) {
-		d.lines[name].down = err
-		d.lines[name].gaveUp = d.lines[name].gaveUp || outcome.State == Dead
-	}
-	d.count(name, entry.Event, outcome, err)
-	d.mu.Unlock()
-
-	if recordErr := d.record(item, name, outcome); recordErr != nil {
-		d.warn(fmt.Errorf("event %s is %s on channel %s, but to record it failed, so it may be tried again too early: %w",
-			entry.Event.ID, outcome.State, name, recordErr))
-		// A channel whose outcomes cannot be kept must not deliver the whole
-		// queue once more in every drain.
-		d.mu.Lock()
-		d.lines[name].down = recordErr
-		d.mu.Unlock()
-	}
-	return outcome.State == Pending, asked
-}
-
-// attempt calls the channel once, within its time.
-func (d *drainer) attempt(ctx context.Context, channel notify.Notifier, event notify.Event) error {
-	name := channel.Name()
-	if d.s.isStuck(name) {
-		return errors.New("an earlier attempt of this process ignored its deadline and has still not returned")
-	}
-	limit := d.policy.AttemptTimeout
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
-	defer cancel()
-	result := make(chan error, 1)
-	go func() {
-		err := errors.New("the channel ended its goroutine")
-		defer func() {
-			if value := recover(); value != nil {
-				err = panicError(value)
-			}
-			result <- err
-		}()
-		err = channel.Notify(ctx, notify.Notification{Event: event})
-	}()
-	select {
-	case err := <-result:
-		return err
-	case <-ctx.Done():
-	}
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-	select {
-	case err := <-result:
-		return err
-	case <-timer.C:
-	}
-	d.s.setStuck(name, +1)
-	go func() {
-		<-result
-		d.s.setStuck(name, -1)
-	}()
-	return fmt.Errorf("the channel ignored its deadline: %w", context.Cause(ctx))
-}
-
-// panicError does not print a value of an unknown type: it may hold a secret.
-func panicError(value any) error {
-	if err, ok := value.(runtime.Error); ok {
-		return fmt.Errorf("the channel panicked: %w", err)
-	}
-	return fmt.Errorf("the channel panicked with a %T", value)
-}
-
-func (s *Spool) isStuck(channel string) bool {
-	s.stuckMu.Lock()
-	defer s.stuckMu.Unlock()
-	return s.stuck[channel] > 0
-}
-
-func (s *Spool) setStuck(channel string, change int) {
-	s.stuckMu.Lock()
-	defer s.stuckMu.Unlock()
-	s.stuck[channel] += change
-}
-
-// count adds an attempt to the report. The caller holds d.mu.
-func (d *drainer) count(channel string, event notify.Event, outcome Outcome, err error) {
-	report := d.report.Channels[channel]
-	switch outcome.State {
-	case Done:
-		d.report.Delivered++
-		report.Delivered++
-	case Dead:
-		d.report.Dead++
-		report.Dead++
-	default:
-		d.report.Deferred++
-		report.Deferred++
-	}
-	if err != nil && len(report.Failures) < maxFailures {
-		report.Failures = append(report.Failures, Failure{
-			ID: event.ID, Kind: event.Kind, Name: event.Name, State: event.State, Attempts: outcome.Attempts,
-			Err: err, Dead: outcome.State == Dead, Next: outcome.Next,
-		})
-	}
-	d.report.Channels[channel] = report
-}
-
-// giveUp ends an entry on a channel without an attempt.
-func (d *drainer) giveUp(item *item, channel, reason string) {
-	d.mu.Lock()
-	outcome := item.outcome(channel)
-	outcome.State, outcome.LastError, outcome.Next, outcome.Asked = Dead, shorten(reason, maxError), time.Time{}, false
-	d.report.Dead++
-	report := d.report.Channels[channel]
-	report.Dead++
-	d.report.Channels[channel] = report
-	d.mu.Unlock()
-	if err := d.record(item, channel, outcome); err != nil {
-		d.warn(fmt.Errorf("record that event %s is dead on channel %s: %w", item.id, channel, err))
-	}
-}
-
-// record keeps an outcome on disk and in the item.
-func (d *drainer) record(item *item, channel string, outcome Outcome) error {
-	fate, err := d.s.alter(item.name, d.wanted(item.made), channel, outcome)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	item.outcomes[channel] = outcome
-	if fate != kept {
-		d.drop(item)
-	}
-	return err
-}
-
-func (d *drainer) forget(item *item) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.drop(item)
-}
-
-// drop forgets an item that is no longer in the queue, so that the same name
-// is new if it comes back. The caller holds d.mu.
-func (d *drainer) drop(item *item) {
-	item.gone = true
-	delete(d.seen, item.name)
-}
-
-func (d *drainer) warn(err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.report.Warnings = append(d.report.Warnings, err)
-}
-
-// unseen reports whether the queue has a name that this drain has not dealt
-// with.
-func (d *drainer) unseen() (bool, error) {
-	names, err := d.s.names(queueDir)
-	if err != nil {
-		return false, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.ContainsFunc(names, func(name string) bool { return !d.seen[name] && !isMarker(name) }), nil
-}
-
-// loadNew reads the entries that came since the last time.
-func (d *drainer) loadNew(ctx context.Context) error {
-	names, err := d.s.names(queueDir)
-	if err != nil {
-		return err
-	}
-	d.s.at("drain: listed")
-	d.mu.Lock()
-	fresh := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return d.seen[name] })
-	d.mu.Unlock()
-	markers := make(map[string]bool)
-	for _, name := range fresh {
-		if isMarker(name) {
-			markers[name] = true
-		}
-	}
-	var items []*item
-	var seen []string
-	for _, name := range fresh {
-		if ctx.Err() != nil {
-			break
-		}
-		if isMarker(name) {
-			continue
-		}
-		if item, ok := d.loadOne(name, markers); ok {
-			if item != nil {
-				items = append(items, item)
-			}
-			seen = append(seen, name)
-		}
-	}
-	d.s.removeOrphans(markers, names)
-
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, name := range seen {
-		d.seen[name] = true
-	}
-	d.items = slices.DeleteFunc(d.items, func(item *item) bool { return item.gone })
-	if len(items) > 0 {
-		d.items = append(d.items, items...)
-		slices.SortFunc(d.items, func(a, b *item) int { return strings.Compare(a.name, b.name) })
-		d.load++
-		d.idle = 0
-		d.cond.Broadcast()
-	}
-	return nil
-}
-
-// loadOne reads one entry. It reports whether the name needs no further look;
-// the item is nil if there is nothing to do for it.
-func (d *drainer) loadOne(name string, markers map[string]bool) (*item, bool) {
-	entry, size, err := d.s.readEntry(queueDir, name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, false
-	case isDamaged(err):
-		return nil, d.setAside(name, err)
-	case err != nil:
-		// It may be readable for another account or later: it stays.
-		reason := explain("read entry", d.s.path(queueDir+"/"+name), err).Error()
-		d.mu.Lock()
-		d.report.SetAside = append(d.report.SetAside, Damaged{Name: name, Dir: queueDir, Reason: reason})
-		d.mu.Unlock()
-		return nil, true
-	}
-	for _, channel := range d.names {
-		if markers[markerName(name, channel)] {
-			outcome := entry.outcome(channel)
-			outcome.State = Done
-			entry.setOutcome(channel, outcome)
-		}
-	}
-	wanted := d.wanted(entry.Event.Time)
-	if settled, _ := entry.settled(wanted); settled && len(d.names) > 0 {
-		// A drainer was killed between a record and the removal, or a
-		// channel has left the configuration.
-		fate, err := d.s.alter(name, wanted, "", Outcome{})
-		if err != nil {
-			d.warn(fmt.Errorf("clear away entry %s: %w", name, err))
-		}
-		return nil, fate == kept
-	}
-	item := &item{
-		name: name, id: entry.Event.ID, key: string(entry.Event.Kind) + " " + entry.Event.Name,
-		made: entry.Event.Time, size: size, outcomes: entry.Channels,
-	}
-	if item.outcomes == nil {
-		item.outcomes = make(map[string]Outcome)
-	}
-	return item, true
-}
-
-// wanted names the channels that must have had an event before its entry may go.
-func (d *drainer) wanted(made time.Time) []string {
-	if len(d.policy.Awaited) == 0 || d.policy.old(made, time.Now()) {
-		return d.names
-	}
-	return slices.Concat(d.names, d.policy.Awaited)
-}
-
-// enforceLimits gives up the oldest entries of a queue that is too large.
-func (d *drainer) enforceLimits(ctx context.Context) {
-	d.mu.Lock()
-	items := slices.Clone(d.items)
-	d.mu.Unlock()
-	var bytes int64
-	for _, item := range items {
-		bytes += item.size
-	}
-	for len(items) > 0 && (len(items) > d.policy.MaxEntries || bytes > d.policy.MaxBytes) && ctx.Err() == nil {
-		oldest := items[0]
-		reason := fmt.Sprintf("queue full: at most %d entries and %d bytes are kept", d.policy.MaxEntries, d.policy.MaxBytes)
-		for _, channel := range d.names {
-			if !oldest.gone && oldest.outcome(channel).State == Pending {
-				d.giveUp(oldest, channel, reason)
-			}
-		}
-		bytes -= oldest.size
-		items = items[1:]
-	}
+// wake makes the channels look at the items again. The caller holds d.mu.
+func (d *drainer) wake() {
+	d.load++
+	d.idle = 0
+	d.cond.Broadcast()
 }
 
 // finish fills in what the report says about the future.
 func (d *drainer) finish(ctx context.Context) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.report.Interrupted = ctx.Err() != nil
 	now := time.Now()
+	unread := false
 	if names, err := d.s.names(queueDir); err == nil {
 		names = slices.DeleteFunc(names, isMarker)
 		d.report.Remaining = len(names)
-		unread := func(name string) bool { return !d.seen[name] }
-		if d.report.Interrupted && len(d.names) > 0 && slices.ContainsFunc(names, unread) {
-			d.report.NextDue = now
-		}
+		unread = len(d.names) > 0 && slices.ContainsFunc(names, func(name string) bool { return !d.seen[name] })
 	}
 	if d.report.Busy {
 		return
 	}
+	for _, item := range d.items {
+		if item.gone {
+			continue
+		}
+		if !item.ready {
+			d.report.Held++
+		}
+		for _, name := range d.names {
+			if outcome := item.outcome(name); outcome.State == Pending && outcome.LastError != "" {
+				report := d.report.Channels[name]
+				report.Deferred++
+				d.report.Channels[name] = report
+				d.report.Deferred++
+			}
+		}
+	}
+	d.report.NextDue = d.nextDue(now)
+	if ctx.Err() != nil && unread {
+		d.report.NextDue = now
+	}
+	d.report.Interrupted = ctx.Err() != nil && !d.report.NextDue.IsZero() && !d.report.NextDue.After(now)
+}
+
+// nextDue is when the next entry is due on a channel, or to be told at all; zero
+// if nothing will be. The caller holds d.mu.
+func (d *drainer) nextDue(now time.Time) (next time.Time) {
+	earlier := func(due time.Time) {
+		if !due.IsZero() && (next.IsZero() || due.Before(next)) {
+			next = due
+		}
+	}
 	for _, channel := range d.names {
-		waiting := make(map[string]bool)
-		var next, hold time.Time
+		waiting := make(map[subject]bool)
+		var first, hold time.Time
 		for _, item := range d.items {
 			outcome := item.outcome(channel)
-			if item.gone || outcome.State != Pending || waiting[item.key] {
+			if item.gone || outcome.State != Pending || !item.tellable(d.immediate[channel]) || item.waits(waiting) {
+				item.hold(waiting, outcome.State == Pending && !item.gone)
 				continue
 			}
-			waiting[item.key] = true
+			item.hold(waiting, true)
 			if outcome.Asked && outcome.Next.After(hold) {
 				hold = outcome.Next
 			}
-			due := outcome.Next
-			if !due.After(now) {
-				due = now
-				if d.lines[channel].down != nil && !d.report.Interrupted {
-					due = now.Add(d.policy.InitialBackoff)
-				}
+			due := now
+			if !d.policy.due(outcome, now) {
+				due = outcome.Next
 			}
-			if next.IsZero() || due.Before(next) {
-				next = due
+			if first.IsZero() || due.Before(first) {
+				first = due
 			}
 		}
-		if next.Before(hold) {
-			next = hold
+		if first.IsZero() {
+			continue
 		}
-		if !next.IsZero() && (d.report.NextDue.IsZero() || next.Before(d.report.NextDue)) {
-			d.report.NextDue = next
+		for _, bound := range []time.Time{hold, d.lines[channel].until, d.limited(channel, now)} {
+			if first.Before(bound) {
+				first = bound
+			}
 		}
+		earlier(first)
 	}
+	earlier(d.nextCompose)
+	return next
 }

@@ -509,7 +509,7 @@ func TestQueueAndDeadLettersAreBounded(t *testing.T) {
 func TestLeftoversOfKilledProcesses(t *testing.T) {
 	dir := t.TempDir()
 	spool := open(t, dir)
-	complete, err := newEntry(event("VI_1", 1))
+	complete, err := newEntry(Entry{Event: event("VI_1", 1)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,10 +15,15 @@ import (
 	"hacheck/notify"
 )
 
-// formatVersion is the version of the entry files this code reads and writes.
-// Adding a field does not change it; what an older program would misunderstand
-// does.
-const formatVersion = 1
+// formatVersion is the version of the files this code writes. Adding a field
+// does not change it; what an older program would misunderstand does.
+//
+// An entry with earlier events has groupedVersion: a program that knows only
+// the first would deliver the last event and forget the others.
+const (
+	formatVersion  = 1
+	groupedVersion = 2
+)
 
 const (
 	// maxEntry bounds a file in bytes: a larger one is damaged. An event has
@@ -56,16 +61,29 @@ type Outcome struct {
 	Asked bool `json:"asked,omitempty"`
 }
 
-// Entry is one event of the spool and its outcomes by channel name. A channel
-// without an outcome has not been tried.
+// Entry is one event of the spool, or one notification of several, and its
+// outcomes by channel name. A channel without an outcome has not been tried.
 type Entry struct {
-	Version  int                `json:"version"`
-	Event    notify.Event       `json:"event"`
+	Version int          `json:"version"`
+	Event   notify.Event `json:"event"`
+	// Story is set once it is decided what is told together; Earlier, Count
+	// and Since are then those of notify.Notification.
+	Story    notify.Story       `json:"story,omitempty"`
+	Earlier  []notify.Event     `json:"earlier,omitempty"`
+	Count    int                `json:"count,omitempty"`
+	Since    *time.Time         `json:"since,omitempty"`
 	Channels map[string]Outcome `json:"channels,omitempty"`
 
 	// fields is the file as read. The event goes back as it came, and so does
 	// every field that only another version knows.
 	fields map[string]json.RawMessage
+	// regrouped is set if Story and its like are no longer those read.
+	regrouped bool
+}
+
+// Notification is what the entry tells.
+func (e *Entry) Notification() notify.Notification {
+	return notify.Notification{Event: e.Event, Story: e.Story, Earlier: e.Earlier, Count: e.Count, Since: e.Since}
 }
 
 // outcome is the channel's outcome, pending if there is none.
@@ -116,11 +134,15 @@ func (e *Entry) giveUpAbsent(channels []string) (any bool) {
 }
 
 // newEntry is the file of an event that no channel has seen.
-func newEntry(event notify.Event) ([]byte, error) {
-	if err := checkID(event.ID); err != nil {
+func newEntry(entry Entry) ([]byte, error) {
+	if err := checkID(entry.Event.ID); err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(Entry{Version: formatVersion, Event: event})
+	entry.Version = formatVersion
+	if len(entry.Earlier) > 0 {
+		entry.Version = groupedVersion
+	}
+	data, err := json.Marshal(entry)
 	if err != nil {
 		return nil, fmt.Errorf("encode it: %w", err)
 	}
@@ -137,11 +159,34 @@ func (e *Entry) encode() ([]byte, error) {
 		return nil, fmt.Errorf("encode the outcomes: %w", err)
 	}
 	e.fields["channels"] = channels
+	if e.regrouped {
+		if err := e.encodeGroup(); err != nil {
+			return nil, err
+		}
+	}
 	data, err := json.Marshal(e.fields)
 	if err != nil {
 		return nil, fmt.Errorf("encode entry %s: %w", e.Event.ID, err)
 	}
 	return data, nil
+}
+
+// encodeGroup puts what is told together into the fields.
+func (e *Entry) encodeGroup() error {
+	version := formatVersion
+	if len(e.Earlier) > 0 {
+		version = groupedVersion
+	}
+	for name, value := range map[string]any{
+		"version": version, "story": e.Story, "earlier": e.Earlier, "count": e.Count, "since": e.Since,
+	} {
+		data, err := json.Marshal(value)
+		if err != nil {
+			return fmt.Errorf("encode the events of %s: %w", e.Event.ID, err)
+		}
+		e.fields[name] = data
+	}
+	return nil
 }
 
 // decodeEntry reads an entry file. Fields it does not know are kept.
@@ -157,14 +202,22 @@ func decodeEntry(data []byte) (Entry, error) {
 	if err := json.Unmarshal(orNull(entry.fields["version"]), &entry.Version); err != nil {
 		return Entry{}, fmt.Errorf("its version: %w", err)
 	}
-	if entry.Version != formatVersion {
-		return Entry{}, fmt.Errorf("it has format version %d, this program knows %d", entry.Version, formatVersion)
+	if entry.Version != formatVersion && entry.Version != groupedVersion {
+		return Entry{}, fmt.Errorf("it has format version %d, this program knows %d to %d", entry.Version, formatVersion, groupedVersion)
 	}
 	if err := json.Unmarshal(orNull(entry.fields["event"]), &entry.Event); err != nil {
 		return Entry{}, fmt.Errorf("its event: %w", err)
 	}
 	if err := checkID(entry.Event.ID); err != nil {
 		return Entry{}, err
+	}
+	for _, field := range []struct {
+		name string
+		to   any
+	}{{"story", &entry.Story}, {"earlier", &entry.Earlier}, {"count", &entry.Count}, {"since", &entry.Since}} {
+		if err := json.Unmarshal(orNull(entry.fields[field.name]), field.to); err != nil {
+			return Entry{}, fmt.Errorf("its %s: %w", field.name, err)
+		}
 	}
 	if err := json.Unmarshal(orNull(entry.fields["channels"]), &entry.Channels); err != nil {
 		return Entry{}, fmt.Errorf("its outcomes: %w", err)

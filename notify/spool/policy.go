@@ -1,9 +1,12 @@
 package spool
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"hacheck/notify"
 )
 
 // Policy is how patient a drain is. A zero or negative field stands for its
@@ -39,6 +42,10 @@ type Policy struct {
 	// for who has a reason to try again: a hook with a new event, a person. A
 	// pause that the peer asked for is kept all the same.
 	IgnoreBackoff bool
+	// Patience is how long a drain with nothing to do stays for what becomes
+	// due later; 0 leaves it for the next drain. Events that wait for others to
+	// be grouped with are waited for in any case.
+	Patience time.Duration
 	// Grouping makes one notification of events that belong together; nil
 	// leaves every event its own.
 	Grouping *Grouping
@@ -47,10 +54,16 @@ type Policy struct {
 	Immediate []string
 	// Limits bounds, by channel name, how many notifications go out in a time.
 	Limits map[string]Limit
-	// MutedUntil is the end of a maintenance that keeps notifications back; what
-	// is kept back goes out as one Summary when it is over. Zero means that
-	// none is. Immediate channels are not muted.
-	MutedUntil time.Time
+	// Muted gives the end of the maintenance in force that keeps notifications
+	// back, zero if none does: it may begin and end while a drain is at work.
+	// What happened under it goes out as one Summary when it is over. Immediate
+	// channels are not muted. nil means never.
+	Muted func() time.Time
+	// Reminder is after how long a FAULT that lasts is told again, and again;
+	// 0 means never. Gather then looks at the node anew and gives the event to
+	// tell, with an ID and the present time.
+	Reminder time.Duration
+	Gather   func(ctx context.Context, kind notify.Kind, name string) notify.Event
 }
 
 // Grouping is how events become notifications. All fields are set.

@@ -12,7 +12,9 @@
 //	spool/dead/     events given up on, with the reason, and damaged files
 //	spool/lock      held (flock) by the drainer
 //	spool/change    held (flock) while one entry is changed
-//	states/         the last state of every instance and sync group
+//	states/         the last state of every instance and sync group, what was
+//	                told of them, when a channel with a rate limit was used,
+//	                and the counters
 //
 // The lock files are never removed: who removes one allows two drainers.
 //
@@ -23,6 +25,12 @@
 // success and its record makes that channel send this one event again, with
 // the same ID. For one channel, the events of one instance or sync group are
 // delivered in the order of their times.
+//
+// # Grouping
+//
+// Events that belong together become one entry before they are tried: the last
+// of them takes in the others, durably, so that every attempt tells the same
+// under the same ID, whichever process makes it. See Grouping.
 //
 // # Ownership
 //
@@ -127,6 +135,26 @@ func Open(stateDir string) (*Spool, error) {
 	return spool, nil
 }
 
+// OpenReadOnly opens a spool to look at it: List, Dead and LastState work. It
+// creates nothing and needs no permission to write. The error wraps
+// fs.ErrNotExist if there is no spool yet.
+func OpenReadOnly(stateDir string) (*Spool, error) {
+	top, err := os.OpenRoot(stateDir)
+	if err != nil {
+		return nil, explain("open the state directory", stateDir, err)
+	}
+	defer top.Close()
+	spool := &Spool{dir: stateDir, stuck: make(map[string]int)}
+	if spool.root, err = top.OpenRoot("spool"); err != nil {
+		return nil, explain("open", spool.path(""), err)
+	}
+	if spool.states, err = top.OpenRoot("states"); err != nil {
+		spool.Close()
+		return nil, explain("open", filepath.Join(stateDir, "states"), err)
+	}
+	return spool, nil
+}
+
 // Close gives up the directories. Attempts that still run are not waited for.
 func (s *Spool) Close() error {
 	err := s.root.Close()
@@ -151,8 +179,12 @@ func NewID(now time.Time) string {
 // queue, and the caller should deliver at once; errors.Is with ErrDiskFull,
 // ErrReadOnly and ErrNotWritable tells why. Putting one event twice leaves one
 // entry.
-func (s *Spool) Put(event notify.Event) error {
-	data, err := newEntry(event)
+func (s *Spool) Put(event notify.Event) error { return s.put(Entry{Event: event}) }
+
+// put is Put for an entry that may be a whole notification.
+func (s *Spool) put(entry Entry) error {
+	event := entry.Event
+	data, err := newEntry(entry)
 	if err != nil {
 		return fmt.Errorf("put event %q into the spool: %w", shorten(event.ID, 80), err)
 	}

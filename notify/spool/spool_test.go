@@ -604,7 +604,7 @@ func TestDamagedFilesAreSetAsideAndTheOthersDelivered(t *testing.T) {
 	entry := func(n int) string { return fmt.Sprintf("%020d-VI-1-%03d.json", n, n) }
 	files := map[string]struct{ content, reason string }{
 		entry(1):     {"", "it is not a JSON object: unexpected end of JSON input"},
-		entry(2):     {`{"version":2,"event":{}}`, "it has format version 2, this program knows 1"},
+		entry(2):     {`{"version":3,"event":{}}`, "it has format version 3, this program knows 1 to 2"},
 		entry(3):     {`{"version":1,"event":{"id":"x"}}`, "it holds event x, not the one in its name"},
 		entry(4):     {`{"version":1,"event":{"id":"a b"}}`, `event ID "a b": only letters, digits and '-' are allowed`},
 		entry(5):     {`{"version":1}`, "event ID of 0 bytes: 1 to 128 are allowed"},
@@ -639,7 +639,7 @@ func TestDamagedFilesAreSetAsideAndTheOthersDelivered(t *testing.T) {
 	}
 	// Another version's entry comes back with its program.
 	err = spool.Retry(context.Background(), "VI-1-002")
-	if err == nil || !strings.Contains(err.Error(), "still damaged: it has format version 2") {
+	if err == nil || !strings.Contains(err.Error(), "still damaged: it has format version 3") {
 		t.Errorf("retry of another version's entry: %v", err)
 	}
 	path := filepath.Join(dir, "spool", "dead", entry(2)+".damaged")

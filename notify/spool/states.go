@@ -2,8 +2,6 @@ package spool
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -140,20 +138,9 @@ func decodeState(data []byte) (memory, error) {
 	return last, nil
 }
 
-// stateFile is the name of a state's file: the start of the instance's name for
-// people, and a hash because the name may hold anything.
+// stateFile is the name of a state's file.
 func stateFile(kind notify.Kind, name string) string {
-	sum := sha256.Sum256([]byte(string(kind) + "\x00" + name))
-	readable := make([]byte, 0, 40)
-	for i := 0; i < len(name) && len(readable) < cap(readable); i++ {
-		switch c := name[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-':
-			readable = append(readable, c)
-		default:
-			readable = append(readable, '_')
-		}
-	}
-	return "s-" + string(readable) + "-" + hex.EncodeToString(sum[:16]) + ".json"
+	return "s-" + fileStem(string(kind)+"\x00"+name, name) + ".json"
 }
 
 func (s *Spool) statePath(name string) string { return filepath.Join(s.dir, "states", name) }

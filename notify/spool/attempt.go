@@ -1,0 +1,340 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"slices"
+	"time"
+
+	"hacheck/notify"
+)
+
+// work is one channel's goroutine.
+func (d *drainer) work(ctx context.Context, channel notify.Notifier) {
+	for {
+		d.mu.Lock()
+		load, items := d.load, slices.Clone(d.items)
+		d.mu.Unlock()
+		d.walk(ctx, channel, items)
+		if !d.waitForMore(ctx, load) {
+			return
+		}
+	}
+}
+
+// waitForMore waits until there is something new since the given load, and
+// returns false when all channels wait.
+func (d *drainer) waitForMore(ctx context.Context, load int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.load == load {
+		d.idle++ // a load sets it back to zero
+		if d.idle == len(d.channels) {
+			d.over, d.workedOff = true, load
+			d.cond.Broadcast()
+		}
+	}
+	for d.load == load && !d.over && ctx.Err() == nil {
+		d.cond.Wait()
+	}
+	return d.load != load && ctx.Err() == nil
+}
+
+// walk takes one channel through the entries in their order.
+func (d *drainer) walk(ctx context.Context, channel notify.Notifier, items []*item) {
+	name := channel.Name()
+	waiting := make(map[subject]bool) // instances whose earlier event is pending
+	hold := d.askedUntil(name, items, time.Now())
+	for _, item := range items {
+		if ctx.Err() != nil {
+			return
+		}
+		now := time.Now()
+		d.mu.Lock()
+		outcome, gone, line, limited := item.outcome(name), item.gone, *d.lines[name], d.limited(name, now)
+		tellable := item.tellable(d.immediate[name])
+		d.mu.Unlock()
+		switch {
+		case gone || outcome.State != Pending:
+		case line.gaveUp && d.policy.old(item.made, now):
+			d.giveUp(item, name, gaveUp(item.made, now, outcome.Attempts, "the channel has failed for as long: "+line.down.Error()))
+		case item.waits(waiting):
+			item.hold(waiting, true)
+		case !tellable || line.until.After(now) || hold.After(now) || limited.After(now) || !d.policy.due(outcome, now):
+			item.hold(waiting, true)
+		default:
+			pending, asked := d.try(ctx, channel, item)
+			item.hold(waiting, pending)
+			if asked.After(hold) {
+				hold = asked
+			}
+		}
+	}
+}
+
+// tellable reports whether a channel may have the item already.
+func (i *item) tellable(immediate bool) bool { return i.ready || immediate }
+
+// waits reports whether an earlier event of any of the item's subjects is
+// pending.
+func (i *item) waits(waiting map[subject]bool) bool {
+	return slices.ContainsFunc(i.subjects, func(who subject) bool { return waiting[who] })
+}
+
+// hold makes later events of the item's subjects wait for it if it is pending.
+func (i *item) hold(waiting map[subject]bool, pending bool) {
+	if pending {
+		for _, who := range i.subjects {
+			waiting[who] = true
+		}
+	}
+}
+
+// askedUntil is how long the channel's peer has asked to be left alone.
+func (d *drainer) askedUntil(channel string, items []*item, now time.Time) (until time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, item := range items {
+		outcome := item.outcome(channel)
+		if !item.gone && outcome.State == Pending && outcome.Asked && !d.policy.due(outcome, now) && outcome.Next.After(until) {
+			until = outcome.Next
+		}
+	}
+	return until
+}
+
+// try makes one attempt and records it. It reports whether the entry is still
+// pending on the channel, and until when the peer wants no other.
+func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) (pending bool, asked time.Time) {
+	name := channel.Name()
+	entry, _, err := d.s.readEntry(queueDir, item.name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // dropped by hand meanwhile
+		d.forget(item)
+		return false, asked
+	case isDamaged(err):
+		d.setAside(item.name, err)
+		d.forget(item)
+		return false, asked
+	case err != nil:
+		d.warn(explain("read entry", d.s.path(queueDir+"/"+item.name), err))
+		return true, asked
+	}
+	if state := entry.outcome(name).State; state != Pending {
+		return false, asked
+	}
+
+	notification := entry.Notification()
+	if d.immediate[name] {
+		// It gets each event by itself: the others have entries of their own.
+		notification = notify.Notification{Event: entry.Event}
+		if entry.Story == notify.Reminder {
+			notification.Story = entry.Story
+		}
+	}
+	d.s.at("drain: trying")
+	err = d.attempt(ctx, channel, notification)
+	now := time.Now()
+	d.used(name, now)
+	outcome := entry.outcome(name)
+	outcome.Attempts++
+	outcome.LastAttempt = now
+	outcome.Next, outcome.Asked, outcome.LastError = time.Time{}, false, ""
+	var retryAfter *notify.RetryAfterError
+	switch {
+	case err == nil:
+		outcome.State = Done
+		d.s.at("drain: delivered")
+	case notify.IsPermanent(err):
+		outcome.State = Dead
+		outcome.LastError = shorten(err.Error(), maxError)
+	case d.policy.old(entry.Event.Time, now) && outcome.Attempts >= d.policy.MinAttempts:
+		outcome.State = Dead
+		outcome.LastError = shorten(gaveUp(entry.Event.Time, now, outcome.Attempts, err.Error()), maxError)
+	case errors.As(err, &retryAfter) && retryAfter.After > 0:
+		outcome.LastError = shorten(err.Error(), maxError)
+		outcome.Next = now.Add(min(retryAfter.After, d.policy.MaxRetryAfter))
+		outcome.Asked = true
+		asked = outcome.Next
+	case ctx.Err() != nil:
+		// Not the channel's fault: this drain's time was over. No pause.
+		outcome.LastError = shorten("interrupted: "+err.Error(), maxError)
+	default:
+		outcome.LastError = shorten(err.Error(), maxError)
+		outcome.Next = now.Add(d.policy.backoff(outcome.Attempts))
+		// The last attempt is made when the age limit is reached, not a
+		// backoff later.
+		if end := entry.Event.Time.Add(d.policy.MaxAge); end.After(now) && end.Before(outcome.Next) {
+			outcome.Next = end
+		}
+	}
+
+	d.mu.Lock()
+	if err != nil && outcome.State == Pending || outcome.State == Dead && !notify.IsPermanent(err) {
+		d.lines[name].down = err
+		if ctx.Err() == nil {
+			d.lines[name].leave(err, outcome.Next, now.Add(d.policy.InitialBackoff))
+		}
+		d.lines[name].gaveUp = d.lines[name].gaveUp || outcome.State == Dead
+	}
+	d.count(name, entry.Event, outcome, err)
+	d.mu.Unlock()
+
+	if recordErr := d.record(item, name, outcome); recordErr != nil {
+		d.warn(fmt.Errorf("event %s is %s on channel %s, but to record it failed, so it may be tried again too early: %w",
+			entry.Event.ID, outcome.State, name, recordErr))
+		// A channel whose outcomes cannot be kept must not deliver the whole
+		// queue once more in every drain.
+		d.mu.Lock()
+		d.lines[name].leave(recordErr, outcome.Next, now.Add(d.policy.InitialBackoff))
+		d.mu.Unlock()
+	}
+	return outcome.State == Pending, asked
+}
+
+// leave leaves the channel alone until the later of two times.
+func (l *line) leave(err error, next, least time.Time) {
+	l.down, l.until = err, least
+	if next.After(least) {
+		l.until = next
+	}
+}
+
+// attempt calls the channel once, within its time.
+func (d *drainer) attempt(ctx context.Context, channel notify.Notifier, notification notify.Notification) error {
+	name := channel.Name()
+	if d.s.isStuck(name) {
+		return errors.New("an earlier attempt of this process ignored its deadline and has still not returned")
+	}
+	limit := d.policy.AttemptTimeout
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
+	defer cancel()
+	result := make(chan error, 1)
+	go func() {
+		err := errors.New("the channel ended its goroutine")
+		defer func() {
+			if value := recover(); value != nil {
+				err = panicError(value)
+			}
+			result <- err
+		}()
+		err = channel.Notify(ctx, notification)
+	}()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case err := <-result:
+		return err
+	case <-timer.C:
+	}
+	d.s.setStuck(name, +1)
+	go func() {
+		<-result
+		d.s.setStuck(name, -1)
+	}()
+	return fmt.Errorf("the channel ignored its deadline: %w", context.Cause(ctx))
+}
+
+// panicError does not print a value of an unknown type: it may hold a secret.
+func panicError(value any) error {
+	if err, ok := value.(runtime.Error); ok {
+		return fmt.Errorf("the channel panicked: %w", err)
+	}
+	return fmt.Errorf("the channel panicked with a %T", value)
+}
+
+func (s *Spool) isStuck(channel string) bool {
+	s.stuckMu.Lock()
+	defer s.stuckMu.Unlock()
+	return s.stuck[channel] > 0
+}
+
+func (s *Spool) setStuck(channel string, change int) {
+	s.stuckMu.Lock()
+	defer s.stuckMu.Unlock()
+	s.stuck[channel] += change
+}
+
+// count adds an attempt to the report. The caller holds d.mu.
+func (d *drainer) count(channel string, event notify.Event, outcome Outcome, err error) {
+	report, counted := d.report.Channels[channel], d.counted.Channels[channel]
+	switch outcome.State {
+	case Done:
+		d.report.Delivered++
+		report.Delivered++
+		counted.Delivered++
+	case Dead:
+		d.report.Dead++
+		report.Dead++
+		counted.Dead++
+	}
+	if err != nil {
+		counted.Failed++
+		counted.LastFailure = outcome.LastAttempt
+	} else {
+		counted.LastSuccess = outcome.LastAttempt
+	}
+	d.counted.Channels[channel] = counted
+	if err != nil && len(report.Failures) < maxFailures {
+		report.Failures = append(report.Failures, Failure{
+			ID: event.ID, Kind: event.Kind, Name: event.Name, State: event.State, Attempts: outcome.Attempts,
+			Err: err, Dead: outcome.State == Dead, Next: outcome.Next,
+		})
+	}
+	d.report.Channels[channel] = report
+}
+
+// giveUp ends an entry on a channel without an attempt.
+func (d *drainer) giveUp(item *item, channel, reason string) {
+	d.mu.Lock()
+	outcome := item.outcome(channel)
+	outcome.State, outcome.LastError, outcome.Next, outcome.Asked = Dead, shorten(reason, maxError), time.Time{}, false
+	d.report.Dead++
+	report, counted := d.report.Channels[channel], d.counted.Channels[channel]
+	report.Dead++
+	counted.Dead++
+	d.report.Channels[channel], d.counted.Channels[channel] = report, counted
+	d.mu.Unlock()
+	if err := d.record(item, channel, outcome); err != nil {
+		d.warn(fmt.Errorf("record that event %s is dead on channel %s: %w", item.id, channel, err))
+	}
+}
+
+// record keeps an outcome on disk and in the item.
+func (d *drainer) record(item *item, channel string, outcome Outcome) error {
+	fate, err := d.s.alter(item.name, d.wanted(item.made), channel, outcome)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	item.outcomes[channel] = outcome
+	if fate != kept {
+		d.drop(item)
+	}
+	return err
+}
+
+func (d *drainer) forget(item *item) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.drop(item)
+}
+
+// drop forgets an item that is no longer in the queue, so that the same name
+// is new if it comes back. The caller holds d.mu.
+func (d *drainer) drop(item *item) {
+	item.gone = true
+	delete(d.seen, item.name)
+}
+
+func (d *drainer) warn(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.report.Warnings = append(d.report.Warnings, err)
+}

@@ -1,0 +1,399 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"hacheck/notify"
+)
+
+const (
+	// sameEvent is how far apart two reports of one transition are at most:
+	// keepalived may call two hooks for it and write it into its FIFO as well,
+	// all within some milliseconds of a busy machine.
+	sameEvent = 2 * time.Second
+	// stopWait bounds Grouping.Wait when keepalived stops: it gives its hooks
+	// one second.
+	stopWait = 250 * time.Millisecond
+	// maxPlain is how many notifications about one instance go out within
+	// Grouping.FlapWindow before the next waits until it has been quiet.
+	maxPlain = 2
+	// maxEarlier bounds the events a notification lists.
+	maxEarlier = 1000
+)
+
+// subject is an instance or sync group.
+type subject struct {
+	kind notify.Kind
+	name string
+}
+
+func subjectOf(event notify.Event) subject { return subject{event.Kind, event.Name} }
+
+// counts reports whether a state is a transition that can be part of a flap;
+// keepalived also tells of things that happen within a state.
+func counts(state notify.State) bool {
+	switch state {
+	case notify.MasterRxLowerPri, notify.MasterPriority, notify.BackupPriority:
+		return false
+	}
+	return true
+}
+
+// batch is what waits to be told of one subject.
+type batch struct {
+	subject subject
+	items   []*item // in the order of their times; none if only the end of a flap is to be told
+	memory  *memoir
+	due     time.Time
+	story   notify.Story
+	count   int
+	since   time.Time
+}
+
+// compose makes notifications of the entries whose time has come, and ready
+// for the channels. It sets when the next is due.
+func (d *drainer) compose(ctx context.Context, now time.Time) {
+	if d.policy.Grouping == nil || ctx.Err() != nil {
+		return
+	}
+	batches, planned := d.batches(now)
+	d.nextCompose = time.Time{}
+	switch muted := d.mutedUntil(); {
+	case len(planned) > 0 && muted.After(now):
+		d.nextCompose = muted
+	case len(planned) > 0:
+		d.tell(ctx, notify.Summary, []batch{{items: planned}}, now)
+	}
+	// What is due soon joins what is due now: the instances of one failover
+	// follow each other within milliseconds.
+	isDue := func(batch batch) bool { return !batch.due.After(now) }
+	soon := now
+	if slices.ContainsFunc(batches, isDue) {
+		soon = now.Add(d.policy.Grouping.Wait)
+	}
+	stories := map[notify.Story][]batch{}
+	for _, batch := range batches {
+		if batch.due.After(soon) {
+			if d.nextCompose.IsZero() || batch.due.Before(d.nextCompose) {
+				d.nextCompose = batch.due
+			}
+			continue
+		}
+		stories[batch.story] = append(stories[batch.story], batch)
+	}
+	for _, story := range []notify.Story{notify.Transition, notify.Flapping, notify.Settled} {
+		if len(stories[story]) > 0 {
+			d.tell(ctx, story, stories[story], now)
+		}
+	}
+}
+
+// batches sorts what is not ready by subject. Planned is what happened during a
+// maintenance that keeps notifications back.
+func (d *drainer) batches(now time.Time) (batches []batch, planned []*item) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	index := map[subject]int{}
+	for _, item := range d.items {
+		switch {
+		case item.gone || item.ready:
+			continue
+		case item.muted:
+			planned = append(planned, item)
+			continue
+		}
+		i, ok := index[item.subject]
+		if !ok {
+			i = len(batches)
+			index[item.subject] = i
+			batches = append(batches, batch{subject: item.subject, memory: d.memoir(item.subject)})
+		}
+		batches[i].items = append(batches[i].items, item)
+	}
+	muted := d.mutedUntil().After(now)
+	for who, memory := range d.memoirs {
+		if _, ok := index[who]; !ok && memory.Flap != nil && !muted {
+			batches = append(batches, batch{subject: who, memory: memory})
+		}
+	}
+	for i := range batches {
+		batches[i].judge(d.policy.Grouping, now)
+	}
+	return batches, planned
+}
+
+// mutedUntil is the end of the maintenance in force that keeps notifications
+// back; zero if none does.
+func (d *drainer) mutedUntil() time.Time {
+	if d.policy.Muted == nil {
+		return time.Time{}
+	}
+	return d.policy.Muted()
+}
+
+// judge decides when a batch is told, and as what.
+func (b *batch) judge(g *Grouping, now time.Time) {
+	transitions := slices.Clone(b.memory.Transitions)
+	wait := g.Wait
+	for _, item := range b.items {
+		if counts(item.state) {
+			transitions = append(transitions, item.when(now))
+		}
+		if item.state == notify.Stop || item.state == notify.Deleted {
+			wait = min(wait, stopWait)
+		}
+	}
+	last := b.memory.last(now)
+	first := last
+	if len(b.items) > 0 {
+		first, last = b.items[0].when(now), b.items[len(b.items)-1].when(now)
+	}
+	recent := 0
+	for _, at := range transitions {
+		if last.Sub(at) < g.FlapWindow {
+			recent++
+		}
+	}
+	told := b.memory.toldSince(last.Add(-g.FlapWindow))
+	quiet := last.Add(g.FlapSettle)
+
+	if flap := b.memory.Flap; flap != nil {
+		b.since, b.count = flap.Since, flap.Count+len(transitions)-len(b.memory.Transitions)
+		b.due, b.story = quiet, notify.Settled
+		if again := past(flap.Told, now).Add(g.FlapNotice); again.Before(quiet) && len(b.items) > 0 {
+			b.due, b.story = again, notify.Flapping
+		}
+		return
+	}
+	b.due = first.Add(wait)
+	if again := b.memory.lastTold(now).Add(g.Interval); again.After(b.due) {
+		b.due = again
+	}
+	b.story = notify.Transition
+	flaps := recent >= g.FlapThreshold
+	if flaps {
+		b.count, b.since = recent, transitions[len(transitions)-recent]
+		b.story = notify.Flapping
+	}
+	switch {
+	case told >= maxPlain:
+		// It has been told often enough that it changes: the next word is how
+		// it ended, or that it goes on.
+		b.due = quiet
+		if flaps {
+			b.story = notify.Settled
+		}
+		if again := first.Add(g.FlapNotice); again.Before(quiet) {
+			b.due, b.story = again, notify.Flapping
+		}
+	case flaps && !quiet.After(now):
+		b.story = notify.Settled // it was over before anybody looked
+	}
+}
+
+// latest is a remembered time, or now if it lies in the future: the clock was
+// set back since.
+func latest(at, now time.Time) time.Time {
+	if at.After(now) {
+		return now
+	}
+	return at
+}
+
+// tell makes one notification of all batches. If that cannot be kept, as on a
+// full disk, every event is told alone: nothing waits for a disk.
+func (d *drainer) tell(ctx context.Context, story notify.Story, batches []batch, now time.Time) {
+	var items []*item
+	count, since := 0, time.Time{}
+	for _, batch := range batches {
+		items = append(items, batch.items...)
+		count += batch.count
+		if batch.count > 0 && (since.IsZero() || batch.since.Before(since)) {
+			since = batch.since
+		}
+	}
+	slices.SortFunc(items, byName)
+	var err error
+	if len(items) == 0 {
+		err = d.tellEnd(batches, count, since)
+	} else {
+		err = d.combine(ctx, items, story, count, since)
+	}
+	if err != nil {
+		d.warn(fmt.Errorf("group events: %w", err))
+	}
+	for _, batch := range batches {
+		if batch.memory != nil {
+			batch.memory.note(batch, story, now, d.policy.Grouping)
+			d.keep(batch.subject, batch.memory)
+		}
+	}
+	if story == notify.Summary {
+		d.noteSummary(items, now)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, item := range items {
+		item.ready, item.event = true, nil
+	}
+	d.wake()
+}
+
+// combine makes the last item's entry tell of all, and settles the others.
+func (d *drainer) combine(ctx context.Context, items []*item, story notify.Story, count int, since time.Time) error {
+	release, err := d.s.lockChanges(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	var events []notify.Event
+	var present []*item
+	var entry Entry
+	for _, item := range items {
+		read, _, err := d.s.readEntry(queueDir, item.name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // dropped by hand
+			d.forget(item)
+			continue
+		case err != nil:
+			return explain("read entry", d.s.path(queueDir+"/"+item.name), err)
+		}
+		entry = read
+		item.event = &read.Event
+		events = append(events, read.Event)
+		present = append(present, item)
+	}
+	if len(present) == 0 {
+		return nil
+	}
+	last := present[len(present)-1]
+	entry.Story, entry.Count, entry.regrouped = story, count, true
+	entry.Earlier = abridge(events[:len(events)-1], entry.Event)
+	if count > 0 {
+		entry.Since = &since
+	}
+	if err := d.s.replace(last.name, &entry); err != nil {
+		return err
+	}
+	d.s.at("group: written")
+	d.mu.Lock()
+	last.subjects = subjectsOf(entry.Notification())
+	d.mu.Unlock()
+	d.detach(present[:len(present)-1])
+	return nil
+}
+
+// detach takes entries whose events another entry tells out of the queue, or
+// leaves them to the immediate channels that have not had them.
+func (d *drainer) detach(items []*item) {
+	if len(items) == 0 {
+		return
+	}
+	for _, item := range items {
+		if err := d.detachOne(item); err != nil {
+			d.warn(fmt.Errorf("an event that is told together with others stays in the queue and may be told again: %w", err))
+		}
+	}
+	if err := d.s.syncDirs(queueDir); err != nil {
+		d.warn(err)
+	}
+	d.s.at("group: detached")
+}
+
+func (d *drainer) detachOne(item *item) error {
+	d.mu.Lock()
+	immediate := true
+	for _, name := range d.names {
+		if !d.immediate[name] {
+			item.outcomes[name] = Outcome{State: Done}
+		} else if item.outcome(name).State == Pending {
+			immediate = false
+		}
+	}
+	d.mu.Unlock()
+	if immediate {
+		d.forget(item)
+		err := d.s.root.Remove(queueDir + "/" + item.name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return explain("remove", d.s.path(queueDir+"/"+item.name), err)
+		}
+		return nil
+	}
+	entry, _, err := d.s.readEntry(queueDir, item.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		d.forget(item)
+		return nil
+	}
+	if err != nil {
+		return explain("read entry", d.s.path(queueDir+"/"+item.name), err)
+	}
+	for _, name := range slices.Concat(d.names, d.policy.Awaited) {
+		if !d.immediate[name] {
+			entry.setOutcome(name, Outcome{State: Done})
+		}
+	}
+	return d.s.replace(item.name, &entry)
+}
+
+// tellEnd tells the end of flaps after which nothing happened any more.
+func (d *drainer) tellEnd(batches []batch, count int, since time.Time) error {
+	events := make([]notify.Event, len(batches))
+	for i, batch := range batches {
+		events[i] = batch.memory.Flap.Last
+	}
+	slices.SortFunc(events, func(a, b notify.Event) int { return a.Time.Compare(b.Time) })
+	last := events[len(events)-1]
+	// The event went out before, with the notice: this is another message.
+	last.ID = shorten(last.ID, maxID-len(settledSuffix)) + settledSuffix
+	entry := Entry{
+		Event: last, Story: notify.Settled, Earlier: abridge(events[:len(events)-1], last),
+		Count: count, Since: &since, Channels: map[string]Outcome{},
+	}
+	for name := range d.immediate {
+		entry.Channels[name] = Outcome{State: Done}
+	}
+	return d.s.put(entry)
+}
+
+// settledSuffix makes the ID of a flap's end of its last event's.
+const settledSuffix = "-settled"
+
+// abridge keeps of the events before the last one what a list of them shows,
+// and all of those that are the last of their subject.
+func abridge(earlier []notify.Event, last notify.Event) []notify.Event {
+	seen := map[subject]bool{subjectOf(last): true}
+	abridged := make([]notify.Event, len(earlier))
+	for i := len(earlier) - 1; i >= 0; i-- {
+		event := earlier[i]
+		if who := subjectOf(event); !seen[who] {
+			seen[who] = true
+			abridged[i] = event
+			continue
+		}
+		abridged[i] = notify.Event{
+			ID: event.ID, Time: event.Time, Host: event.Host, RouterID: event.RouterID,
+			Kind: event.Kind, Name: event.Name, State: event.State, Previous: event.Previous,
+			PreviousSince: event.PreviousSince, Priority: event.Priority, Known: event.Known,
+			VIPs: []notify.VIP{}, Maintenance: event.Maintenance,
+		}
+	}
+	if excess := len(abridged) - maxEarlier; excess > 0 {
+		abridged = abridged[excess:]
+	}
+	return abridged
+}
+
+func subjectsOf(notification notify.Notification) []subject {
+	var subjects []subject
+	for _, event := range notification.Events() {
+		if who := subjectOf(event); !slices.Contains(subjects, who) {
+			subjects = append(subjects, who)
+		}
+	}
+	return subjects
+}

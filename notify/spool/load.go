@@ -1,0 +1,216 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+)
+
+// unseen reports whether the queue has a name that this drain has not dealt
+// with.
+func (d *drainer) unseen() (bool, error) {
+	names, err := d.s.names(queueDir)
+	if err != nil {
+		return false, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(names, func(name string) bool { return !d.seen[name] && !isMarker(name) }), nil
+}
+
+// loadNew reads the entries that came since the last time.
+func (d *drainer) loadNew(ctx context.Context) error {
+	names, err := d.s.names(queueDir)
+	if err != nil {
+		return err
+	}
+	d.s.at("drain: listed")
+	d.mu.Lock()
+	fresh := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return d.seen[name] })
+	d.mu.Unlock()
+	markers := make(map[string]bool)
+	for _, name := range fresh {
+		if isMarker(name) {
+			markers[name] = true
+		}
+	}
+	var items []*item
+	var seen []string
+	for _, name := range fresh {
+		if ctx.Err() != nil {
+			break
+		}
+		if isMarker(name) {
+			continue
+		}
+		if item, ok := d.loadOne(name, markers); ok {
+			if item != nil {
+				items = append(items, item)
+			}
+			seen = append(seen, name)
+		}
+	}
+	d.s.removeOrphans(markers, names)
+	d.settle(items)
+
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, name := range seen {
+		d.seen[name] = true
+	}
+	d.items = slices.DeleteFunc(d.items, func(item *item) bool { return item.gone })
+	if len(items) > 0 {
+		d.items = append(d.items, items...)
+		slices.SortFunc(d.items, byName)
+		if d.loads++; d.loads > 1 {
+			d.report.Late = time.Now()
+		}
+		d.wake()
+	}
+	return nil
+}
+
+// loadOne reads one entry. It reports whether the name needs no further look;
+// the item is nil if there is nothing to do for it.
+func (d *drainer) loadOne(name string, markers map[string]bool) (*item, bool) {
+	entry, size, err := d.s.readEntry(queueDir, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, false
+	case isDamaged(err):
+		return nil, d.setAside(name, err)
+	case err != nil:
+		// It may be readable for another account or later: it stays.
+		reason := explain("read entry", d.s.path(queueDir+"/"+name), err).Error()
+		d.mu.Lock()
+		d.report.SetAside = append(d.report.SetAside, Damaged{Name: name, Dir: queueDir, Reason: reason})
+		d.mu.Unlock()
+		return nil, true
+	}
+	for _, channel := range d.names {
+		if markers[markerName(name, channel)] {
+			outcome := entry.outcome(channel)
+			outcome.State = Done
+			entry.setOutcome(channel, outcome)
+		}
+	}
+	wanted := d.wanted(entry.Event.Time)
+	if settled, _ := entry.settled(wanted); settled && len(d.names) > 0 {
+		// A drainer was killed between a record and the removal, or a
+		// channel has left the configuration.
+		fate, err := d.s.alter(name, wanted, "", Outcome{})
+		if err != nil {
+			d.warn(fmt.Errorf("clear away entry %s: %w", name, err))
+		}
+		return nil, fate == kept
+	}
+	item := &item{
+		name: name, id: entry.Event.ID, made: entry.Event.Time, loaded: time.Now(), size: size, outcomes: entry.Channels,
+		subjects: subjectsOf(entry.Notification()), subject: subjectOf(entry.Event), state: entry.Event.State,
+		muted: entry.Event.Maintenance != nil && entry.Event.Maintenance.Mute,
+		ready: d.policy.Grouping == nil || entry.Story != "",
+	}
+	for _, event := range entry.Earlier {
+		item.earlier = append(item.earlier, event.ID)
+	}
+	if item.outcomes == nil {
+		item.outcomes = make(map[string]Outcome)
+	}
+	for channel, outcome := range item.outcomes {
+		// Told alone already, or at least tried: it stays so.
+		if !d.immediate[channel] && (outcome.State != Pending || outcome.Attempts > 0) {
+			item.ready = true
+		}
+	}
+	return item, true
+}
+
+// settle takes out of what was loaded the events that a grouped entry tells, as
+// a drainer that was killed between the two leaves them, and those that report
+// again what another has reported.
+func (d *drainer) settle(items []*item) {
+	var leftovers []*item
+	d.mu.Lock()
+	for _, item := range items {
+		for _, id := range item.earlier {
+			d.told[id] = true
+		}
+	}
+	for _, item := range items {
+		if d.told[item.id] && !item.ready {
+			item.ready = true
+			leftovers = append(leftovers, item)
+		}
+	}
+	d.mu.Unlock()
+	if len(leftovers) > 0 {
+		if release, err := d.s.lockChanges(context.Background()); err != nil {
+			d.warn(err)
+		} else {
+			d.detach(leftovers)
+			release()
+		}
+	}
+	for _, item := range items {
+		if item.ready || !d.repeats(item) {
+			continue
+		}
+		if err := d.s.remove(queueDir, item.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			d.warn(fmt.Errorf("event %s tells what another has told, but stays: %w", item.id, err))
+			continue
+		}
+		d.forget(item)
+		d.mu.Lock()
+		d.report.Duplicates++
+		d.counted.Duplicates++
+		d.mu.Unlock()
+	}
+}
+
+// repeats reports whether an event tells the transition its subject made last,
+// and notes it if not.
+func (d *drainer) repeats(item *item) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	newest := &d.memoir(item.subject).Newest
+	if newest.ID != item.id && newest.State == item.state && item.made.Sub(newest.Time).Abs() < sameEvent {
+		return true
+	}
+	if !item.made.Before(newest.Time) {
+		*newest = sighting{ID: item.id, State: item.state, Time: item.made}
+	}
+	return false
+}
+
+// wanted names the channels that must have had an event before its entry may go.
+func (d *drainer) wanted(made time.Time) []string {
+	if len(d.policy.Awaited) == 0 || d.policy.old(made, time.Now()) {
+		return d.names
+	}
+	return slices.Concat(d.names, d.policy.Awaited)
+}
+
+// enforceLimits gives up the oldest entries of a queue that is too large.
+func (d *drainer) enforceLimits(ctx context.Context) {
+	d.mu.Lock()
+	items := slices.Clone(d.items)
+	d.mu.Unlock()
+	var bytes int64
+	for _, item := range items {
+		bytes += item.size
+	}
+	for len(items) > 0 && (len(items) > d.policy.MaxEntries || bytes > d.policy.MaxBytes) && ctx.Err() == nil {
+		oldest := items[0]
+		reason := fmt.Sprintf("queue full: at most %d entries and %d bytes are kept", d.policy.MaxEntries, d.policy.MaxBytes)
+		for _, channel := range d.names {
+			if !oldest.gone && oldest.outcome(channel).State == Pending {
+				d.giveUp(oldest, channel, reason)
+			}
+		}
+		bytes -= oldest.size
+		items = items[1:]
+	}
+}

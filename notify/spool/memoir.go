@@ -1,0 +1,274 @@
+package spool
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"hacheck/notify"
+)
+
+// memoir is what drains remember of an instance or sync group from one to the
+// next: what was told of it and when. It is written under the drain lock and
+// not forced to the disk: without it a flap is noticed later, no more.
+type memoir struct {
+	Version int         `json:"version"`
+	Kind    notify.Kind `json:"kind"`
+	Name    string      `json:"name"`
+	// Newest is the last transition taken up, by which another report of the
+	// same one is known.
+	Newest sighting `json:"newest"`
+	// Transitions and Told are the times of the last transitions told, and of
+	// the last notifications about them.
+	Transitions []time.Time `json:"transitions,omitempty"`
+	Told        []time.Time `json:"told,omitempty"`
+	// Flap is set from the notice of a flap to its end.
+	Flap *flap `json:"flap,omitempty"`
+}
+
+type sighting struct {
+	ID    string       `json:"id"`
+	State notify.State `json:"state"`
+	Time  time.Time    `json:"time"`
+}
+
+// flap is a flap that goes on.
+type flap struct {
+	Since time.Time `json:"since"`
+	Count int       `json:"count"`
+	// Told is when it was last said that it goes on, Last the last transition
+	// told then.
+	Told time.Time    `json:"told"`
+	Last notify.Event `json:"last"`
+}
+
+const (
+	memoirPrefix = "t-"
+	// maxMemoir bounds a memoir's file in bytes: it holds one event.
+	maxMemoir = maxEntry
+	// maxTimes bounds the times a memoir keeps of one kind.
+	maxTimes = 200
+)
+
+// past is a remembered time, or zero if it lies in the future: the clock was set
+// back since, and nothing may wait until it is there again.
+func past(at, now time.Time) time.Time {
+	if at.After(now) {
+		return time.Time{}
+	}
+	return at
+}
+
+// last is when the last transition of a flap was.
+func (m *memoir) last(now time.Time) time.Time {
+	if m.Flap == nil {
+		return time.Time{}
+	}
+	return past(m.Flap.Last.Time, now)
+}
+
+func (m *memoir) lastTold(now time.Time) time.Time {
+	if len(m.Told) == 0 {
+		return time.Time{}
+	}
+	return past(m.Told[len(m.Told)-1], now)
+}
+
+// toldSince counts the notifications from a time on.
+func (m *memoir) toldSince(from time.Time) (count int) {
+	for _, at := range m.Told {
+		if !at.Before(from) {
+			count++
+		}
+	}
+	return count
+}
+
+// note remembers that a batch was told.
+func (m *memoir) note(batch batch, story notify.Story, now time.Time, g *Grouping) {
+	m.Told = append(m.Told, now)
+	for _, item := range batch.items {
+		if counts(item.state) {
+			m.Transitions = append(m.Transitions, item.when(now))
+		}
+	}
+	switch story {
+	case notify.Settled:
+		m.Flap, m.Transitions, m.Told = nil, nil, []time.Time{now}
+	case notify.Flapping:
+		if last := batch.items[len(batch.items)-1]; last.event != nil {
+			m.Flap = &flap{Since: batch.since, Count: batch.count, Told: now, Last: *last.event}
+		}
+	}
+	old := func(at time.Time) bool { return now.Sub(at) > g.FlapWindow || at.After(now) }
+	m.Told = recent(m.Told, func(at time.Time) bool { return now.Sub(at) > max(g.FlapWindow, g.Interval) || at.After(now) })
+	m.Transitions = recent(m.Transitions, old)
+}
+
+// recent keeps the times that are not old, and not too many of them.
+func recent(times []time.Time, old func(time.Time) bool) []time.Time {
+	times = slices.DeleteFunc(times, old)
+	return times[max(0, len(times)-maxTimes):]
+}
+
+// memoir gives the memoir of a subject. The caller holds d.mu.
+func (d *drainer) memoir(who subject) *memoir {
+	memory, ok := d.memoirs[who]
+	if !ok {
+		memory = &memoir{Kind: who.kind, Name: who.name}
+		d.memoirs[who] = memory
+	}
+	return memory
+}
+
+// recall reads all memoirs. One that cannot be read is done without.
+func (d *drainer) recall(now time.Time) {
+	names, err := d.s.stateNames(memoirPrefix)
+	if err != nil {
+		d.forgets(err)
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, name := range names {
+		var memory memoir
+		if data, err := readFile(d.s.states, name, maxMemoir); err != nil || json.Unmarshal(data, &memory) != nil || memory.Version != formatVersion {
+			continue
+		}
+		if memory.Newest.Time.After(now) {
+			memory.Newest = sighting{}
+		}
+		d.memoirs[subject{memory.Kind, memory.Name}] = &memory
+	}
+}
+
+// keep writes a memoir.
+func (d *drainer) keep(who subject, memory *memoir) {
+	memory.Version = formatVersion
+	d.mu.Lock()
+	data, err := json.Marshal(memory)
+	d.mu.Unlock()
+	if err == nil {
+		err = d.s.writeState(memoirPrefix+fileStem(string(who.kind)+"\x00"+who.name, who.name)+".json", data)
+	}
+	if err != nil {
+		d.forgets(fmt.Errorf("remember what was told of %s: %w", shorten(who.name, 80), err))
+	}
+}
+
+// forgets warns that something could not be remembered, unless somebody took
+// the directory of the states away: Open tells that, and makes it anew.
+func (d *drainer) forgets(err error) {
+	if !errors.Is(err, fs.ErrNotExist) {
+		d.warn(err)
+	}
+}
+
+// noteSummary remembers what a summary told.
+func (d *drainer) noteSummary(items []*item, now time.Time) {
+	told := map[subject]*memoir{}
+	d.mu.Lock()
+	for _, item := range items {
+		told[item.subject] = d.memoir(item.subject)
+	}
+	d.mu.Unlock()
+	for who, memory := range told {
+		memory.Flap, memory.Transitions, memory.Told = nil, nil, []time.Time{now}
+		d.keep(who, memory)
+	}
+}
+
+// stateNames lists the files of the states whose names begin with prefix.
+func (s *Spool) stateNames(prefix string) ([]string, error) {
+	dir, err := openDir(s.states, ".")
+	if err != nil {
+		return nil, explain("list", s.statePath(""), err)
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, explain("list", s.statePath(""), err)
+	}
+	return slices.DeleteFunc(names, func(name string) bool {
+		return !strings.HasPrefix(name, prefix) || !strings.HasSuffix(name, ".json")
+	}), nil
+}
+
+// fileStem is a file name made of a name that may hold anything: its start for
+// people, and a hash of what it stands for.
+func fileStem(identity, name string) string {
+	sum := sha256.Sum256([]byte(identity))
+	readable := make([]byte, 0, 40)
+	for i := 0; i < len(name) && len(readable) < cap(readable); i++ {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-':
+			readable = append(readable, c)
+		default:
+			readable = append(readable, '_')
+		}
+	}
+	return string(readable) + "-" + hex.EncodeToString(sum[:16])
+}
+
+// remind puts one notification of all FAULTs that have lasted, and not been
+// told of, for long enough.
+func (d *drainer) remind(ctx context.Context, now time.Time) {
+	if d.policy.Reminder <= 0 || d.policy.Gather == nil || d.mutedUntil().After(now) {
+		return
+	}
+	names, err := d.s.stateNames("s-")
+	if err != nil {
+		d.warn(err)
+		return
+	}
+	entry := Entry{Story: notify.Reminder}
+	var reminded []subject
+	for _, name := range names {
+		last, err := d.s.readState(name)
+		if err != nil || last.State != notify.Fault {
+			continue
+		}
+		who := subject{last.Kind, last.Name}
+		d.mu.Lock()
+		waits := slices.ContainsFunc(d.items, func(item *item) bool { return !item.gone && slices.Contains(item.subjects, who) })
+		told := d.memoir(who).lastTold(now)
+		d.mu.Unlock()
+		if since := past(last.Since, now); told.Before(since) {
+			told = since
+		}
+		if waits || told.IsZero() || now.Sub(told) < d.policy.Reminder {
+			continue
+		}
+		event := d.policy.Gather(ctx, last.Kind, last.Name)
+		event.State, event.Previous, event.PreviousSince = notify.Fault, notify.Fault, &last.Since
+		if entry.Event.ID != "" {
+			entry.Earlier = append(entry.Earlier, entry.Event)
+		}
+		entry.Event = event
+		if entry.Since == nil || last.Since.Before(*entry.Since) {
+			entry.Since = &last.Since
+		}
+		reminded = append(reminded, who)
+	}
+	if len(reminded) == 0 {
+		return
+	}
+	if err := d.s.put(entry); err != nil {
+		d.warn(fmt.Errorf("remind of a lasting FAULT: %w", err))
+		return
+	}
+	for _, who := range reminded {
+		d.mu.Lock()
+		memory := d.memoir(who)
+		memory.Told = append(memory.Told, now)
+		d.mu.Unlock()
+		d.keep(who, memory)
+	}
+}
