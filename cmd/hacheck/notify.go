@@ -19,8 +19,9 @@ import (
 )
 
 func (a *app) notifyCommand() *cobra.Command {
+	var dryRun, test bool
 	command := &cobra.Command{
-		Use:   "notify STATE NAME | INSTANCE|GROUP NAME STATE PRIORITY",
+		Use:   "notify STATE NAME | INSTANCE|GROUP NAME STATE PRIORITY | --test [CHANNEL]",
 		Short: "Record a transition and deliver it (keepalived's notify hook)",
 		Long: `Record a transition on disk, then deliver it. Both forms of keepalived are
 understood: the words of notify_master and its like, and the four words that
@@ -29,15 +30,29 @@ keepalived appends to the command of a plain 'notify'.
 The event is on disk before anything is sent. What cannot be delivered now is
 delivered by a later run or by 'hacheck deliver'.
 
-Flags stand before the STATE.
+Flags stand before the STATE. --dry-run prints what every channel would send and
+does nothing else. --test sends a message to every channel, or to the CHANNEL
+named, and says how each took it; the NAME of a mail channel means all its
+recipients, NAME/ADDRESS one.
 
 ` + exitCodesHelp,
 		Example: `  notify_master "/usr/bin/hacheck notify MASTER VI_1"
   notify_backup "/usr/bin/hacheck notify BACKUP VI_1"
   notify_fault  "/usr/bin/hacheck notify FAULT VI_1"
-  notify        "/usr/bin/hacheck notify"`,
+  notify        "/usr/bin/hacheck notify"
+
+  hacheck notify --dry-run FAULT VI_1
+  hacheck notify --test mail`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(command *cobra.Command, args []string) error {
+			switch {
+			case test && dryRun:
+				return usageError("--test and --dry-run exclude each other")
+			case test && len(args) > 1:
+				return usageError("%q is too much: --test takes the name of one channel", args[1])
+			case test:
+				return a.test(strings.Join(args, ""))
+			}
 			call, err := keepalived.ParseArgs(args)
 			if err != nil {
 				if slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--") }) {
@@ -45,13 +60,25 @@ Flags stand before the STATE.
 				}
 				return usageError("%w", err)
 			}
+			if dryRun {
+				return a.dryRun(call)
+			}
 			return a.notify(call)
 		},
 	}
+	flags := command.Flags()
+	flags.BoolVar(&dryRun, dryRunFlag, false, "print what each channel would send; write and send nothing")
+	flags.BoolVar(&test, testFlag, false, "send a test message to every channel, or to the one named")
 	// A name such as "--help" in keepalived.conf must stay a name.
-	command.Flags().SetInterspersed(false)
+	flags.SetInterspersed(false)
 	return command
 }
+
+// A person uses these; keepalived does not.
+const (
+	dryRunFlag = "dry-run"
+	testFlag   = "test"
+)
 
 // notify records the transition and delivers what waits. keepalived sends
 // SIGTERM when it stops: the event is written first, and only the delivery

@@ -109,6 +109,9 @@ func (a *app) tellJournal(command *cobra.Command, err error) {
 	if command.Name() != "notify" && command.Name() != "deliver" {
 		return
 	}
+	if command.Flags().Changed(dryRunFlag) || command.Flags().Changed(testFlag) {
+		return // a person reads it
+	}
 	a.toJournal(journal.Error, "hacheck "+command.Name()+": "+err.Error(), nil)
 }
 
