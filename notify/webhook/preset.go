@@ -1,72 +1,163 @@
 package webhook
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"net/http"
-	"strconv"
+	"net/url"
+	"strings"
 	"time"
 
 	"hacheck/notify"
 )
 
+// Preset is a kind of receiver. Its values are the words of the configuration.
+type Preset string
+
+// The kinds of receivers.
+const (
+	// Generic takes hacheck's own document; see Version and SignatureHeader.
+	Generic Preset = "generic"
+	// DingTalk, WeCom, Feishu and Lark, which is Feishu's name outside China,
+	// are bots in a group chat.
+	DingTalk Preset = "dingtalk"
+	WeCom    Preset = "wecom"
+	Feishu   Preset = "feishu"
+	Lark     Preset = "lark"
+	// Slack is an incoming webhook, and what imitates one.
+	Slack Preset = "slack"
+	// Teams is a workflow "when a webhook request is received" of Microsoft
+	// Teams, or one of the older connectors.
+	Teams Preset = "teams"
+	// Telegram is a bot of Telegram in a chat.
+	Telegram Preset = "telegram"
+	// Discord is a webhook of a channel.
+	Discord Preset = "discord"
+	// PagerDuty is the Events API v2.
+	PagerDuty Preset = "pagerduty"
+	// Ntfy, Bark and ServerChan push to phones.
+	Ntfy       Preset = "ntfy"
+	Bark       Preset = "bark"
+	ServerChan Preset = "serverchan"
+	// Alertmanager is one member of a Prometheus Alertmanager cluster.
+	Alertmanager Preset = "alertmanager"
+)
+
+// Presets are all kinds of receivers, in the order of the documentation.
+func Presets() []Preset {
+	return []Preset{Generic, DingTalk, WeCom, Feishu, Lark, Slack, Teams, Telegram, Discord, PagerDuty, Ntfy, Bark, ServerChan, Alertmanager}
+}
+
+// presetNames lists them for an error.
+func presetNames() string {
+	var names []string
+	for _, preset := range Presets() {
+		names = append(names, string(preset))
+	}
+	return strings.Join(names, ", ")
+}
+
+// Limit is how many requests a receiver of the kind takes in what time, by its
+// documentation; 0 and 0 if that names no limit. Where there is one for a
+// short and one for a long time, it keeps to both.
+func (p Preset) Limit() (requests int, per time.Duration) {
+	switch p {
+	case DingTalk, WeCom:
+		return 20, time.Minute // DingTalk shuts out who sends more for 10 minutes
+	case Feishu, Lark:
+		return 5, 3 * time.Second // 100 a minute and 5 a second
+	case Slack:
+		return 1, time.Second
+	case Teams:
+		return 4, time.Second
+	case Telegram:
+		return 1, 3 * time.Second // 20 a minute to a group and 1 a second to a chat
+	case Discord:
+		return 5, 10 * time.Second // 30 a minute and 5 in 2 seconds
+	case PagerDuty:
+		return 120, time.Minute
+	case Ntfy:
+		return 1, 5 * time.Second // ntfy.sh: 60 at once, then this
+	default:
+		return 0, 0
+	}
+}
+
 // preset is all in which one kind of receiver differs from another.
 type preset struct {
-	// payload writes the body.
-	payload func(notification notify.Notification, message notify.Message) ([]byte, error)
-	// sign adds what proves the sender, with a key that is not empty. It is
-	// called anew at each attempt, as signatures age.
-	sign func(request *http.Request, body []byte, key string, now time.Time)
-	// answered looks into the body of an answer with a 2xx status, for
-	// receivers that report failures there; nil for those that do not.
-	answered func(body []byte) error
+	// home is the vendor's own server, for a channel that names no URL; empty
+	// if each channel has a URL of its own.
+	home string
+	// signs is whether requests can be signed with a key.
+	signs bool
+	// token says what the token file holds; empty if there is none.
+	token         string
+	tokenOptional bool
+	// posts writes what to post, in this order: usually one request, several
+	// where each instance needs its own. It is called anew at each attempt, as
+	// signatures age.
+	posts func(told) ([]post, error)
+	// answered reads the answer the receiver gives in the body, whatever its
+	// status; nil if the status says it all.
+	answered func(status int, body []byte) answer
 }
 
-// generic is the receiver that takes hacheck's own document.
-func generic() preset {
-	return preset{payload: genericPayload, sign: genericSign}
+// told is what posts are made of.
+type told struct {
+	notification notify.Notification
+	message      notify.Message
+	// alone says one of the notification's events without the others.
+	alone  func(notify.Event) notify.Message
+	chatID string
+	topic  string
+	labels map[string]string
+	token  string
+	key    string
+	now    time.Time
 }
 
-// Version is the version of the generic document. Fields are only ever
-// added under one version.
-const Version = 1
-
-// document is the body of a generic request: the event's own fields, the
-// document's version and the message made for people.
-type document struct {
-	Version int `json:"version"`
-	notify.Notification
-	Message documentMessage `json:"message"`
+// post is one request.
+type post struct {
+	// path is added to the URL's, query takes the place of the URL's
+	// parameters of the same names, and header is added to that which every
+	// request has.
+	path   string
+	query  url.Values
+	header http.Header
+	body   []byte
+	// fleeting are the texts that differ from one attempt to the next:
+	// signatures and what they are made of.
+	fleeting []string
 }
 
-// documentMessage is what people read.
-type documentMessage struct {
-	Subject string `json:"subject"`
-	Text    string `json:"text"`
-}
-
-func genericPayload(notification notify.Notification, message notify.Message) ([]byte, error) {
-	if notification.VIPs == nil {
-		notification.VIPs = []notify.VIP{} // a list, as documented, never null
+// preset gives what there is to know about a kind of receiver.
+func (p Preset) preset() (preset, bool) {
+	switch p {
+	case Generic:
+		return preset{signs: true, posts: genericPosts}, true
+	case DingTalk:
+		return preset{signs: true, posts: dingtalkPosts, answered: dingtalkAnswered}, true
+	case WeCom:
+		return preset{posts: wecomPosts, answered: wecomAnswered}, true
+	case Feishu, Lark:
+		return preset{signs: true, posts: feishuPosts, answered: feishuAnswered}, true
+	case Slack:
+		return preset{posts: slackPosts, answered: slackAnswered}, true
+	case Teams:
+		return preset{posts: teamsPosts, answered: teamsAnswered}, true
+	case Telegram:
+		return preset{home: "https://api.telegram.org", token: "the bot's token", posts: telegramPosts, answered: telegramAnswered}, true
+	case Discord:
+		return preset{posts: discordPosts, answered: discordAnswered}, true
+	case PagerDuty:
+		return preset{home: "https://events.pagerduty.com", token: "the integration's routing key", posts: pagerdutyPosts, answered: pagerdutyAnswered}, true
+	case Ntfy:
+		return preset{home: "https://ntfy.sh", token: "an access token", tokenOptional: true, posts: ntfyPosts, answered: ntfyAnswered}, true
+	case Bark:
+		return preset{home: "https://api.day.app", token: "the device key", posts: barkPosts, answered: barkAnswered}, true
+	case ServerChan:
+		return preset{home: "https://sctapi.ftqq.com", token: "the SendKey", posts: serverchanPosts, answered: serverchanAnswered}, true
+	case Alertmanager:
+		return preset{posts: alertmanagerPosts, answered: alertmanagerAnswered}, true
+	default:
+		return preset{}, false
 	}
-	return json.Marshal(document{
-		Version:      Version,
-		Notification: notification,
-		Message:      documentMessage{Subject: message.Subject, Text: message.Text},
-	})
-}
-
-// SignatureHeader carries "t=SECONDS,v1=HEX": HEX is the HMAC-SHA256, keyed
-// with the shared secret, of SECONDS, a dot and the body. SECONDS is the Unix
-// time of the attempt; a receiver refuses old ones to stop replays.
-const SignatureHeader = "X-Hacheck-Signature"
-
-func genericSign(request *http.Request, body []byte, key string, now time.Time) {
-	seconds := strconv.FormatInt(now.Unix(), 10)
-	mac := hmac.New(sha256.New, []byte(key))
-	fmt.Fprintf(mac, "%s.%s", seconds, body)
-	request.Header.Set(SignatureHeader, "t="+seconds+",v1="+hex.EncodeToString(mac.Sum(nil)))
 }

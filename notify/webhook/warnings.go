@@ -23,7 +23,10 @@ type secretFile struct{ field, path string }
 // secretFiles lists those that are set.
 func (c Config) secretFiles() []secretFile {
 	var files []secretFile
-	for _, file := range [...]secretFile{{"url_file", c.URLFile}, {"secret_file", c.SecretFile}, {"headers_file", c.HeadersFile}} {
+	for _, file := range [...]secretFile{
+		{"url_file", c.URLFile}, {"secret_file", c.SecretFile}, {"token_file", c.TokenFile},
+		{"topic_file", c.TopicFile}, {"headers_file", c.HeadersFile},
+	} {
 		if file.path != "" {
 			files = append(files, file)
 		}

@@ -1,29 +1,34 @@
 // Package webhook delivers events as HTTP requests. It knows HTTP, what a
 // receiver expects and what its answers mean.
 //
-// Which failures are final: every 4xx answer but 408, 425 and 429, and every
-// redirect, as they are not followed. Everything else is temporary: network
-// and TLS errors, 408, 425, 429 and 5xx; a Retry-After is passed on.
+// Which failures are final: every 4xx answer but 408, 425 and 429, every
+// redirect, as they are not followed, and what a receiver refuses for good in
+// the body of an answer. Everything else is temporary: network and TLS errors,
+// 408, 425, 429 and 5xx, what a receiver puts off in a body, and an answer with
+// a good status that is none of the receiver's. A wait that is asked for is
+// passed on: the longer one of Retry-After and of the body.
 package webhook
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"hacheck/notify"
 	"hacheck/notify/secret"
 )
+
+// contentType is what every body is.
+const contentType = "application/json; charset=utf-8"
 
 // Bounds of an answer: its header and its body, in bytes; the excerpt of its
 // body an error shows, in bytes; and the longest wait it can ask for.
@@ -45,8 +50,10 @@ var _ notify.Notifier = (*Notifier)(nil)
 // Name returns the channel's name.
 func (n *Notifier) Name() string { return n.cfg.Name }
 
-// Notify makes one attempt: one POST. The event's ID is its Idempotency-Key,
-// the same at each attempt.
+// Notify makes one attempt: one POST, or one for each instance where the
+// receiver wants that, until a first temporary failure. The notification's ID
+// is the Idempotency-Key, the same at each attempt; that of a second POST ends
+// in "-2". A receiver that has no use for the notification gets none.
 func (n *Notifier) Notify(ctx context.Context, notification notify.Notification) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, n.cfg.Timeout,
 		fmt.Errorf("not finished within %s: %w", n.cfg.Timeout, context.DeadlineExceeded))
@@ -56,24 +63,58 @@ func (n *Notifier) Notify(ctx context.Context, notification notify.Notification)
 	if err != nil {
 		return fmt.Errorf("webhook: %w", err)
 	}
-	body, err := n.preset.payload(notification, n.cfg.Style.Render(notification))
+	posts, err := n.preset.posts(n.told(notification, secrets, time.Now()))
 	if err != nil {
 		return &notify.PermanentError{Err: fmt.Errorf("webhook %s: write the body: %w", show(target), err)}
-	}
-	request, err := n.request(ctx, target, secrets, body, notification.ID)
-	if err != nil {
-		return fmt.Errorf("webhook %s: %s", show(target), secrets.hide(err.Error()))
 	}
 	client, err := n.client()
 	if err != nil {
 		return fmt.Errorf("webhook %s: %w", show(target), err)
 	}
+	var refused error
+	for i, post := range posts {
+		id := notification.ID
+		if i > 0 {
+			id = fmt.Sprintf("%s-%d", id, i+1)
+		}
+		// One that is refused for good must not keep the others back.
+		switch err := n.send(ctx, client, target, secrets, post, id); {
+		case err == nil:
+		case notify.IsPermanent(err):
+			refused = cmp.Or(refused, err)
+		default:
+			return err
+		}
+	}
+	return refused
+}
+
+// told gathers what posts are made of.
+func (n *Notifier) told(notification notify.Notification, s secrets, now time.Time) told {
+	return told{
+		notification: notification,
+		message:      n.cfg.Style.Render(notification),
+		alone: func(event notify.Event) notify.Message {
+			return n.cfg.Style.Render(notify.Notification{Event: event})
+		},
+		chatID: n.cfg.ChatID, topic: cmp.Or(s.topic, n.cfg.Topic), labels: n.cfg.Labels,
+		token: s.token, key: s.key, now: now,
+	}
+}
+
+// send makes one POST and judges its answer.
+func (n *Notifier) send(ctx context.Context, client *http.Client, target *url.URL, s secrets, post post, id string) error {
+	s.hidden = append(slices.Clone(post.fleeting), s.hidden...)
+	request, err := n.request(ctx, target, s, post, id)
+	if err != nil {
+		return fmt.Errorf("webhook %s: %s", show(target), shorten(s.hide(err.Error())))
+	}
 	response, err := client.Do(request)
 	if err != nil {
-		return n.unanswered(ctx, target, secrets, err)
+		return n.unanswered(ctx, target, s, err)
 	}
 	defer response.Body.Close()
-	if err = n.judge(ctx, response, secrets); err != nil {
+	if err = n.judge(ctx, response, s); err != nil {
 		return wrap("webhook "+show(target), err)
 	}
 	return nil
@@ -81,9 +122,9 @@ func (n *Notifier) Notify(ctx context.Context, notification notify.Notification)
 
 // secrets is what a request carries and an error must not.
 type secrets struct {
-	key     string
-	headers map[string]string
-	hidden  []string
+	key, token, topic string
+	headers           map[string]string
+	hidden            []string
 }
 
 // hide removes the secrets from text: a receiver may repeat what it was sent.
@@ -118,6 +159,22 @@ func (n *Notifier) load() (*url.URL, secrets, error) {
 			return nil, s, fmt.Errorf("read secret_file: %w", err)
 		}
 	}
+	if n.cfg.TokenFile != "" {
+		if s.token, err = secret.ReadLine(n.cfg.TokenFile); err != nil {
+			return nil, s, fmt.Errorf("read token_file: %w", err)
+		}
+		if !validToken(s.token) {
+			return nil, s, fmt.Errorf("token_file: %s: holds a character that is in no token (its text is not shown)", n.cfg.TokenFile)
+		}
+	}
+	if n.cfg.TopicFile != "" {
+		if s.topic, err = secret.ReadLine(n.cfg.TopicFile); err != nil {
+			return nil, s, fmt.Errorf("read topic_file: %w", err)
+		}
+		if !validTopic(s.topic) {
+			return nil, s, fmt.Errorf("topic_file: %s: must hold 1 to 64 letters, digits, '_' and '-'", n.cfg.TopicFile)
+		}
+	}
 	s.headers = make(map[string]string)
 	if n.cfg.HeadersFile != "" {
 		text, err := secret.Read(n.cfg.HeadersFile)
@@ -131,32 +188,39 @@ func (n *Notifier) load() (*url.URL, secrets, error) {
 	for name, value := range n.cfg.Headers {
 		s.headers[name] = value
 	}
-	s.hidden = hidden(target, s.key, s.headers)
+	s.hidden = n.hidden(target, s)
 	return target, s, nil
 }
 
 // hidden lists the texts no error may hold, the longest first.
-func hidden(target *url.URL, key string, headers map[string]string) []string {
-	list := []string{target.String(), target.RequestURI(), target.EscapedPath(), target.Path, target.RawQuery, target.Fragment}
-	if target.User != nil {
-		password, _ := target.User.Password()
-		list = append(list, target.User.String(), password, target.User.Username())
+func (n *Notifier) hidden(target *url.URL, s secrets) []string {
+	var long []string
+	for _, text := range []string{s.key, s.token, s.topic} {
+		if text != "" {
+			long = append(long, text)
+		}
+	}
+	// The vendor's own address is known to everybody.
+	var list []string
+	if n.cfg.URLFile != "" || n.cfg.URL != n.preset.home {
+		list = append(userOf(target), target.String(), target.RequestURI(), target.EscapedPath(), target.Path, target.RawQuery, target.Fragment)
 	}
 	for _, values := range target.Query() {
-		list = append(list, values...)
+		for _, value := range values {
+			list = append(list, value, url.QueryEscape(value))
+		}
 	}
 	list = append(list, strings.Split(target.EscapedPath(), "/")...)
 	list = append(list, strings.Split(target.Path, "/")...)
-	for _, value := range headers {
+	for _, value := range s.headers {
 		list = append(list, value)
 		list = append(list, strings.Fields(value)...) // Bearer TOKEN
 	}
-	long := []string{}
-	if key != "" {
-		long = append(long, key)
+	if proxy, err := url.Parse(n.cfg.Proxy); err == nil {
+		list = append(list, userOf(proxy)...)
 	}
 	for _, text := range list {
-		if len(text) >= minHidden {
+		if len(text) >= minHidden && !slices.Contains(wellKnown(), text) {
 			long = append(long, text)
 		}
 	}
@@ -165,25 +229,59 @@ func hidden(target *url.URL, key string, headers map[string]string) []string {
 	return long
 }
 
+// userOf is what a URL says before an '@'.
+func userOf(target *url.URL) []string {
+	if target.User == nil {
+		return nil
+	}
+	password, _ := target.User.Password()
+	return []string{target.User.String(), password, target.User.Username()}
+}
+
+// wellKnown are the parts of the vendors' paths that everybody knows: to hide
+// "webhook" would only make "invalid webhook url" unreadable.
+func wellKnown() []string {
+	return []string{"robot", "send", "cgi-bin", "webhook", "webhooks", "open-apis", "hook", "services", "workflows", "triggers", "manual", "paths", "invoke", "true"}
+}
+
 // show is all of a URL that an error may hold.
 func show(target *url.URL) string { return target.Scheme + "://" + target.Host }
 
 // request makes the request.
-func (n *Notifier) request(ctx context.Context, target *url.URL, s secrets, body []byte, id string) (*http.Request, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(body))
+func (n *Notifier) request(ctx context.Context, target *url.URL, s secrets, post post, id string) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address(target, post).String(), bytes.NewReader(post.body))
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("User-Agent", n.cfg.UserAgent)
+	for name, values := range post.header {
+		request.Header[name] = values
+	}
 	for name, value := range s.headers {
 		request.Header.Set(name, value)
 	}
-	request.Header.Set("Content-Type", "application/json; charset=utf-8")
+	request.Header.Set("Content-Type", contentType)
 	request.Header.Set("Idempotency-Key", headerToken(id))
-	if s.key != "" {
-		n.preset.sign(request, body, s.key, time.Now())
-	}
 	return request, nil
+}
+
+// address is where a post goes.
+func address(target *url.URL, post post) *url.URL {
+	full := *target
+	if post.path != "" {
+		full.Path = strings.TrimRight(full.Path, "/") + post.path
+		if full.RawPath != "" {
+			full.RawPath = strings.TrimRight(full.RawPath, "/") + post.path
+		}
+	}
+	if len(post.query) > 0 {
+		query := full.Query()
+		for name, values := range post.query {
+			query[name] = values
+		}
+		full.RawQuery = query.Encode()
+	}
+	return &full
 }
 
 // headerToken keeps a header valid whatever the ID holds.
@@ -207,9 +305,21 @@ func (n *Notifier) client() (*http.Client, error) {
 		}
 		config.RootCAs = pool
 	}
+	proxy := http.ProxyFromEnvironment
+	switch n.cfg.Proxy {
+	case "":
+	case NoProxy:
+		proxy = nil
+	default:
+		address, err := url.Parse(n.cfg.Proxy)
+		if err != nil {
+			return nil, errors.New("proxy: is not a valid URL")
+		}
+		proxy = http.ProxyURL(address)
+	}
 	return &http.Client{
 		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
+			Proxy:                  proxy,
 			TLSClientConfig:        config,
 			DisableKeepAlives:      true,
 			MaxResponseHeaderBytes: maxHeader,
@@ -251,76 +361,6 @@ func wrap(prefix string, err error) error {
 		return &notify.RetryAfterError{Err: fmt.Errorf("%s: %w", prefix, later.Err), After: later.After}
 	}
 	return fmt.Errorf("%s: %w", prefix, err)
-}
-
-// judge makes an outcome of an answer.
-func (n *Notifier) judge(ctx context.Context, response *http.Response, s secrets) error {
-	if good(response.StatusCode) && n.preset.answered == nil {
-		return nil // the status says it all: a body that stalls changes nothing
-	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
-	// The secrets go first: a cut excerpt could hold the half of one.
-	body = []byte(s.hide(string(body)))
-	switch {
-	case !good(response.StatusCode):
-		// What came in time is shown; the status alone decides.
-		return status(response, body, time.Now())
-	case ctx.Err() != nil:
-		return fmt.Errorf("read the answer: %w", context.Cause(ctx))
-	case err != nil:
-		return fmt.Errorf("read the answer: %s", shorten(err.Error()))
-	}
-	return n.preset.answered(body)
-}
-
-// good reports whether a status says that the request was accepted.
-func good(code int) bool { return code >= 200 && code <= 299 }
-
-// status makes an outcome of an answer outside 2xx.
-func status(response *http.Response, body []byte, now time.Time) error {
-	code := response.StatusCode
-	text := strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
-	if excerpt := shorten(string(body)); excerpt != "" {
-		text += ": " + excerpt
-	}
-	switch {
-	case code >= 300 && code <= 399:
-		where := ""
-		if location, err := response.Location(); err == nil && location.Host != "" {
-			where = " at " + show(location)
-		}
-		return &notify.PermanentError{Err: fmt.Errorf("%s; redirects are not followed, put the final URL%s into the configuration", text, where)}
-	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests, code >= 500:
-		err := errors.New(text)
-		if after, ok := retryAfter(response.Header.Get("Retry-After"), now); ok {
-			return &notify.RetryAfterError{Err: err, After: after}
-		}
-		return err
-	case code >= 400:
-		return &notify.PermanentError{Err: errors.New(text)}
-	}
-	return errors.New(text) // 1xx as a final answer: not HTTP, perhaps not for long
-}
-
-// retryAfter reads the header of RFC 9110, section 10.2.3: seconds or a date.
-// The answer is within 0 to maxRetryAfter.
-func retryAfter(value string, now time.Time) (time.Duration, bool) {
-	value = strings.TrimSpace(value)
-	if value == "" {
-		return 0, false
-	}
-	if strings.Trim(value, "0123456789") == "" {
-		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
-			return maxRetryAfter, true
-		}
-		return time.Duration(seconds) * time.Second, true
-	}
-	date, err := http.ParseTime(value)
-	if err != nil {
-		return 0, false
-	}
-	return min(max(date.Sub(now), 0), maxRetryAfter), true
 }
 
 // shorten makes one bounded line of text that a peer may have written.
