@@ -2,11 +2,13 @@ package email
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/wneessen/go-mail"
 
@@ -17,8 +19,8 @@ import (
 // that no line passes the 998 of RFC 5322, section 2.1.1.
 const maxHeader = 300
 
-// compose writes the mail of an event. Two attempts for one event give the
-// same Message-ID, Date and text: a mailbox that sees both can tell.
+// compose writes the mail of a notification. Two attempts for one give the same
+// Message-ID, Date and text: a mailbox that sees both can tell.
 func (n *Notifier) compose(notification notify.Notification) ([]byte, error) {
 	event := notification.Event
 	text := n.cfg.Style.Render(notification)
@@ -35,21 +37,23 @@ func (n *Notifier) compose(notification notify.Notification) ([]byte, error) {
 	)
 	letter.FromMailAddress(n.from)
 	letter.ToMailAddress(n.shown...)
-	letter.Subject(headerText(text.Subject))
+	letter.SetGenHeaderPreformatted(mail.HeaderSubject, unstructured("Subject", headerText(text.Subject)))
 	letter.SetDateWithValue(event.Time)
 	letter.SetMessageIDWithValue(id + "@" + token(event.Host))
-	// Every mail of one instance answers the same root, which was never
-	// sent: mail programs then show them as one thread.
-	root := thread(event)
-	letter.SetGenHeader(mail.HeaderInReplyTo, root)
-	letter.SetGenHeader(mail.HeaderReferences, root)
+	told := subjects(notification)
+	roots := threads(told)
+	letter.SetGenHeader(mail.HeaderInReplyTo, roots[0])
+	letter.SetGenHeader(mail.HeaderReferences, strings.Join(roots, " "))
 	// RFC 3834: keeps vacation programs silent.
 	letter.SetGenHeader("Auto-Submitted", "auto-generated")
 	letter.SetGenHeader("X-Hacheck-Event", id)
 	letter.SetGenHeader("X-Hacheck-Host", headerText(event.Host))
-	letter.SetGenHeader("X-Hacheck-Name", headerText(event.Name))
-	letter.SetGenHeader("X-Hacheck-State", headerText(string(event.State)))
-	if notification.Severity() == notify.Critical {
+	letter.SetGenHeader("X-Hacheck-Name", headerText(list(told, func(event notify.Event) string { return event.Name })))
+	letter.SetGenHeader("X-Hacheck-State", headerText(list(told, func(event notify.Event) string { return string(event.State) })))
+	letter.SetGenHeader("X-Hacheck-Story", headerText(story(notification)))
+	severity := notification.Severity()
+	letter.SetGenHeader("X-Hacheck-Severity", string(severity))
+	if severity == notify.Critical {
 		letter.SetImportance(mail.ImportanceHigh)
 	}
 	letter.SetBodyString(mail.TypeTextPlain, cleanBody(text.Text))
@@ -61,6 +65,51 @@ func (n *Notifier) compose(notification notify.Notification) ([]byte, error) {
 		return nil, fmt.Errorf("write the mail of event %s: %w", id, err)
 	}
 	return out.Bytes(), nil
+}
+
+// subjects are the last events of the instances and sync groups that a
+// notification tells of, in an order that does not depend on which of them
+// changed first: instances by their names, then groups.
+func subjects(notification notify.Notification) []notify.Event {
+	told := notification.Latest()
+	slices.SortStableFunc(told, func(a, b notify.Event) int {
+		return cmp.Or(strings.Compare(string(b.Kind), string(a.Kind)), strings.Compare(a.Name, b.Name))
+	})
+	return told
+}
+
+// maxThreads bounds how many threads one mail is a part of.
+const maxThreads = 30
+
+// threads names the threads a mail belongs to. Every mail of one instance
+// answers the same root, which was never sent: mail programs then show them as
+// one thread, and a mail of several instances joins theirs (RFC 5322, section
+// 3.6.4).
+func threads(told []notify.Event) []string {
+	var roots []string
+	for _, event := range told[:min(len(told), maxThreads)] {
+		roots = append(roots, thread(event))
+	}
+	return slices.Compact(roots)
+}
+
+// list writes one fact of each subject, each value once.
+func list(told []notify.Event, fact func(notify.Event) string) string {
+	var values []string
+	for _, event := range told {
+		if value := fact(event); !slices.Contains(values, value) {
+			values = append(values, value)
+		}
+	}
+	return strings.Join(values, ", ")
+}
+
+// story is why the events of a notification are told together.
+func story(notification notify.Notification) string {
+	if notification.Story == "" {
+		return string(notify.Transition)
+	}
+	return string(notification.Story)
 }
 
 // thread names the thread of an instance or group. The VIPs are part of it,
@@ -121,7 +170,7 @@ func oneLine(text string) string {
 // the line break and the tab.
 func cleanBody(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unprintable(r) && r != '\n' && r != '\t' {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
 			return -1
 		}
 		return r

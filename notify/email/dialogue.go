@@ -158,7 +158,10 @@ func tlsHint(err error) string {
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var record tls.RecordHeaderError
+	var invalid x509.CertificateInvalidError
 	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "renew the relay's certificate, or set this node's clock"
 	case errors.As(err, &unknown):
 		return "name the CA's certificate in ca_file"
 	case errors.As(err, &name):
@@ -239,7 +242,11 @@ func (a attempt) authWith(client *smtp.Client, m mechanism) error {
 		auth = smtp.CRAMMD5Auth(user, password)
 	}
 	if err := client.Auth(auth); err != nil {
-		return &fault{step: stepAuth + " " + string(m), err: err, hint: "check username and password_file"}
+		hint := ""
+		if reply := (*textproto.Error)(nil); errors.As(err, &reply) && reply.Code >= 500 {
+			hint = "check username and password_file"
+		}
+		return &fault{step: stepAuth + " " + string(m), err: err, hint: hint}
 	}
 	return nil
 }

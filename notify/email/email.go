@@ -140,12 +140,15 @@ func (a attempt) judge(ctx context.Context, rejected []Rejection, err error) err
 // context it was taken from.
 const clockSkew = 100 * time.Millisecond
 
-// awaitEnd waits for the end of ctx if err is a deadline taken from it that
-// fired a little early, so that the outcome names the context's cause.
+// awaitEnd waits for the end of ctx if err comes from a deadline taken from it
+// that fired a little early, so that the outcome names the context's cause. A
+// reply that the deadline cut short is a protocol error to textproto.
 func awaitEnd(ctx context.Context, err error) {
 	var timeout net.Error
+	var short textproto.ProtocolError
 	deadline, ok := ctx.Deadline()
-	if ok && errors.As(err, &timeout) && timeout.Timeout() && time.Until(deadline) < clockSkew {
+	cut := errors.As(err, &timeout) && timeout.Timeout() || errors.As(err, &short)
+	if ok && cut && time.Until(deadline) < clockSkew {
 		<-ctx.Done()
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,15 +48,15 @@ func certificate(t *testing.T) (*tls.Config, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return certify(t, key)
+	return certify(t, key, time.Now().Add(time.Hour))
 }
 
-// certify is certificate with a given key.
-func certify(t *testing.T, key crypto.Signer) (*tls.Config, string) {
+// certify is certificate with a given key and end.
+func certify(t *testing.T, key crypto.Signer, end time.Time) (*tls.Config, string) {
 	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "relay.test"}, DNSNames: []string{"relay.test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: end.Add(-24 * time.Hour), NotAfter: end,
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -335,6 +336,22 @@ func portOf(address string) int {
 	_, text, _ := net.SplitHostPort(address)
 	port, _ := strconv.Atoi(text)
 	return port
+}
+
+// dialogue is what a relay hears and answers as it takes a mail, with a login.
+var dialogue = [][2]string{
+	{"EHLO", "250-relay.test\r\n250 AUTH PLAIN\r\n"}, {"AUTH", "235 ok\r\n"}, {"MAIL", "250 ok\r\n"},
+	{"RCPT", "250 ok\r\n"}, {"DATA", "354 go\r\n"}, {"\r\n.\r\n", "250 queued\r\n"},
+}
+
+// until is a dialogue up to a word, to which the relay answers otherwise.
+func until(word, answer string) [][2]string {
+	for i, step := range dialogue {
+		if step[0] == word {
+			return append(slices.Clone(dialogue[:i]), [2]string{word, answer})
+		}
+	}
+	return nil
 }
 
 // converse is a relay that goes through one dialogue: it waits for each text
