@@ -195,11 +195,12 @@ func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) 
 	return outcome.State == Pending, asked
 }
 
-// leave leaves the channel alone until the later of two times.
-func (l *line) leave(err error, next, least time.Time) {
-	l.down, l.until = err, least
-	if next.After(least) {
-		l.until = next
+// leave leaves the channel alone until the failed entry is due again, or until
+// a time if it never is.
+func (l *line) leave(err error, next, otherwise time.Time) {
+	l.down, l.until = err, next
+	if next.IsZero() {
+		l.until = otherwise
 	}
 }
 

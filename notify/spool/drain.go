@@ -317,13 +317,12 @@ func (d *drainer) wait(ctx context.Context) bool {
 		case <-ctx.Done():
 			return false
 		case <-due.C:
-			return true
+			// What came since the last look may belong to what is due.
+			return d.look(ctx) == nil
 		case <-poll.C:
-			if err := d.loadNew(ctx); err != nil {
-				d.warn(err)
+			if d.look(ctx) != nil {
 				return false
 			}
-			d.compose(ctx, time.Now())
 			d.mu.Lock()
 			fresh := d.load != load
 			d.mu.Unlock()
@@ -356,13 +355,21 @@ func (d *drainer) round(ctx context.Context) (more bool) {
 			defer d.mu.Unlock()
 			return d.load != d.workedOff
 		case <-poll.C:
-			if err := d.loadNew(ctx); err != nil {
-				d.warn(err)
+			if d.look(ctx) != nil {
 				poll.Stop()
 			}
-			d.compose(ctx, time.Now())
 		}
 	}
+}
+
+// look takes in what is new and groups what is due. The error is warned of.
+func (d *drainer) look(ctx context.Context) error {
+	if err := d.loadNew(ctx); err != nil {
+		d.warn(err)
+		return err
+	}
+	d.compose(ctx, time.Now())
+	return nil
 }
 
 // wake makes the channels look at the items again. The caller holds d.mu.

@@ -354,8 +354,10 @@ func (d *drainer) tellEnd(batches []batch, count int, since time.Time) error {
 		Event: last, Story: notify.Settled, Earlier: abridge(events[:len(events)-1], last),
 		Count: count, Since: &since, Channels: map[string]Outcome{},
 	}
-	for name := range d.immediate {
-		entry.Channels[name] = Outcome{State: Done}
+	for name, immediate := range d.immediate {
+		if immediate {
+			entry.Channels[name] = Outcome{State: Done}
+		}
 	}
 	return d.s.put(entry)
 }
