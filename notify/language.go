@@ -147,6 +147,9 @@ type phrases struct {
 	// What each command shows.
 	nextAddresses, nextKeepalivedLog, nextKeepalived, nextCheck, nextHAProxy string
 	nextLinks, nextAdverts, nextPeer, nextPeerAddresses, nextConfiguration   string
+
+	// stories are the words beside those for a single event.
+	stories storyPhrases
 }
 
 // stateText is what one language says about one state.

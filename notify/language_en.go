@@ -159,5 +159,7 @@ func english() phrases {
 		nextPeer:          "on the other node: does it live",
 		nextPeerAddresses: "on the other node: does it hold the addresses",
 		nextConfiguration: "which instances and groups are configured",
+
+		stories: englishStories(),
 	}
 }

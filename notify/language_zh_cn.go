@@ -168,5 +168,7 @@ func simplifiedChinese() phrases {
 		nextPeer:          "在另一节点上：是否正常运行",
 		nextPeerAddresses: "在另一节点上：是否持有这些地址",
 		nextConfiguration: "配置了哪些实例和同步组",
+
+		stories: simplifiedChineseStories(),
 	}
 }

@@ -168,5 +168,7 @@ func traditionalChinese() phrases {
 		nextPeer:          "在另一節點上：是否正常運作",
 		nextPeerAddresses: "在另一節點上：是否持有這些位址",
 		nextConfiguration: "設定了哪些執行個體和同步群組",
+
+		stories: traditionalChineseStories(),
 	}
 }

@@ -30,6 +30,11 @@ func (event Event) cleaned() Event {
 	event.Interface = clean(event.Interface, stateLimit)
 	event.Members = cleanAll(event.Members, nameLimit)
 	event.Notes = cleanAll(event.Notes, noteLimit)
+	if event.Maintenance != nil {
+		plan := *event.Maintenance
+		plan.Reason = clean(plan.Reason, reasonLimit)
+		event.Maintenance = &plan
+	}
 	event.VIPs = slices.Clone(event.VIPs)
 	for i, vip := range event.VIPs {
 		vip.Address = clean(vip.Address, nameLimit)
@@ -57,6 +62,16 @@ func (event Event) cleaned() Event {
 		event.HAProxy = &haproxy
 	}
 	return event
+}
+
+// cleaned is a copy of the notification with all its events cleaned.
+func (n Notification) cleaned() Notification {
+	n.Event = n.Event.cleaned()
+	n.Earlier = slices.Clone(n.Earlier)
+	for i, event := range n.Earlier {
+		n.Earlier[i] = event.cleaned()
+	}
+	return n
 }
 
 func cleanAll(texts []string, limit int) []string {

@@ -22,6 +22,7 @@ const (
 	styleRule    = "border-top:1px solid rgba(128,128,128,0.35);"
 	styleHeading = "margin:24px 0 6px 0;font-size:13px;line-height:1.5;font-weight:bold;"
 	styleMuted   = "opacity:0.72;"
+	styleLink    = "color:#3277cc;"
 	colourLoud   = "#d83a34"
 	colourQuiet  = "#c98a00"
 )
@@ -61,7 +62,7 @@ func fonts(language Language) string {
 // page writes HTML that is well-formed XML too.
 type page struct{ strings.Builder }
 
-// open writes a start tag. Its parts come from this file only.
+// open writes a start tag. Its parts come from this file only, or are escaped.
 func (p *page) open(tag, style string) { p.WriteString("<" + tag + ` style="` + style + `">`) }
 
 // say writes text that may hold anything.
@@ -80,24 +81,34 @@ const tableTag = `table role="presentation" cellpadding="0" cellspacing="0" bord
 
 // styleSheet is for what inline styles cannot say.
 const styleSheet = ":root{color-scheme:light dark;}" +
-	"@media(prefers-color-scheme:dark){.bad{color:#ff7b72!important}.caution{color:#e3b341!important}.good{color:#4ac26b!important}}"
+	"@media(prefers-color-scheme:dark){.bad{color:#ff7b72!important}.caution{color:#e3b341!important}.good{color:#4ac26b!important}.link{color:#6cb2ff!important}}"
 
 // html lays the report out as an HTML document.
-func (r report) html(words *phrases) string {
+func (r report) html(words *phrases) string { return htmlPage(r.subject, r.language, r.body(words)) }
+
+// htmlPage puts a body into a whole document. The title is text, the body HTML.
+func htmlPage(title string, language Language, body string) string {
 	var p page
-	p.WriteString("<!DOCTYPE html>\n" + `<html lang="` + string(r.language) + `"><head><meta charset="utf-8"/>` +
+	p.WriteString("<!DOCTYPE html>\n" + `<html lang="` + string(language) + `"><head><meta charset="utf-8"/>` +
 		`<meta name="viewport" content="width=device-width, initial-scale=1"/>` +
 		`<meta name="color-scheme" content="light dark"/><meta name="supported-color-schemes" content="light dark"/>` +
 		"<style>" + styleSheet + "</style><title>")
-	p.say(r.subject)
+	p.say(title)
 	p.WriteString("</title></head>\n")
-	p.open("body", "margin:0;padding:16px;font-family:"+fonts(r.language)+";"+styleFont)
+	p.open("body", "margin:0;padding:16px;font-family:"+fonts(language)+";"+styleFont)
+	p.WriteString(body)
+	p.WriteString("</body></html>\n")
+	return p.String()
+}
+
+// body lays the report out as what stands in the document's body.
+func (r report) body(words *phrases) string {
+	var p page
 	p.open(tableTag+` width="100%"`, "max-width:680px;"+styleFont)
 	p.WriteString("<tr><td>\n")
 
 	p.open(tableTag, styleFont)
-	colour := badgeColour(r.state)
-	p.WriteString(`<tr><td bgcolor="` + colour + `" style="background-color:` + colour +
+	p.WriteString(`<tr><td bgcolor="` + r.colour + `" style="background-color:` + r.colour +
 		`;color:#ffffff;font-weight:bold;padding:4px 12px;border-radius:4px;` + styleBreak + `">`)
 	p.say(r.badge)
 	p.WriteString("</td>")
@@ -123,20 +134,31 @@ func (r report) html(words *phrases) string {
 		p.element("h2", styleHeading, section.heading)
 		p.rows(section.rows, section.keyed, "")
 	}
-	p.element("h2", styleHeading, words.headingNext)
-	p.open(tableTag+` width="100%"`, styleFont)
-	for _, command := range r.commands {
-		p.WriteString("<tr>")
-		p.open("td", "padding:5px 0;"+styleRule+styleBreak)
-		p.element("code", styleMono, command.line)
-		p.WriteString("<br/>")
-		p.element("span", "font-size:13px;"+styleMuted, command.purpose)
-		p.WriteString("</td></tr>\n")
+	if len(r.commands) > 0 {
+		p.element("h2", styleHeading, words.headingNext)
+		p.open(tableTag+` width="100%"`, styleFont)
+		for _, command := range r.commands {
+			p.next(command)
+		}
+		p.WriteString("</table>\n")
 	}
-	p.WriteString("</table>\n")
 	p.element("p", "margin:20px 0 0 0;font-size:12px;"+styleMuted+styleBreak, words.labelEventID+" "+r.id)
-	p.WriteString("</td></tr></table></body></html>\n")
+	p.WriteString("</td></tr></table>")
 	return p.String()
+}
+
+// next writes a command, or a link.
+func (p *page) next(command command) {
+	p.WriteString("<tr>")
+	p.open("td", "padding:5px 0;"+styleRule+styleBreak)
+	if command.link != "" {
+		p.element(`a class="link" href="`+html.EscapeString(command.link)+`"`, styleLink, command.line)
+	} else {
+		p.element("code", styleMono, command.line)
+	}
+	p.WriteString("<br/>")
+	p.element("span", "font-size:13px;"+styleMuted, command.purpose)
+	p.WriteString("</td></tr>\n")
 }
 
 // rows writes a table of labels and texts; keyed ones have labels that are

@@ -33,8 +33,10 @@ func (r report) text(p *phrases) string {
 		hang(&b, "", "", section.heading)
 		table(&b, "  ", section.rows)
 	}
-	b.WriteByte('\n')
-	hang(&b, "", "", p.headingNext)
+	if len(r.commands) > 0 {
+		b.WriteByte('\n')
+		hang(&b, "", "", p.headingNext)
+	}
 	for _, command := range r.commands {
 		b.WriteString("  " + command.line + "\n")
 		hang(&b, "      # ", "      # ", command.purpose)
