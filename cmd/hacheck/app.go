@@ -122,7 +122,7 @@ In keepalived.conf:
 	root.AddCommand(
 		a.haproxyCommand(), a.checkCommand(), a.systemdCommand(), a.tcpCommand(), a.httpCommand(),
 		a.notifyCommand(), a.deliverCommand(), a.queueCommand(),
-		a.maintenanceCommand(),
+		a.maintenanceCommand(), a.statusCommand(),
 		a.configCommand(), a.versionCommand(),
 	)
 	return root
@@ -198,11 +198,12 @@ func (a *app) untilSignal() (context.Context, context.CancelFunc) {
 }
 
 // toleratesBadConfig reports whether a command does its work even when the
-// configuration file cannot be read: a transition is recorded all the same, and
-// a check from flags alone needs no file.
+// configuration file cannot be read: a transition is recorded all the same, a
+// check from flags alone needs no file, and how the node stands is told as far as
+// it can be.
 func toleratesBadConfig(command *cobra.Command) bool {
 	switch command.Name() {
-	case "notify", "systemd", "tcp", "http", "version":
+	case "notify", "systemd", "tcp", "http", "status", "version":
 		return true
 	default:
 		return false

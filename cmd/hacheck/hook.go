@@ -53,7 +53,7 @@ func (a *app) gather(call keepalived.Event) notify.Event {
 	// Each look-up answers into its own channel, so that one that hangs, on a
 	// dead NFS mount or a frozen HAProxy, costs its own facts only.
 	conf := lookUp(a.keepalivedConfig)
-	addresses := lookUp(func() (map[netip.Addr]string, error) { return keepalived.LocalAddresses(ctx) })
+	addresses := lookUp(func() (keepalived.Addresses, error) { return keepalived.LocalAddresses(ctx) })
 	verdicts := lookUp(func() ([]checks.Verdict, error) { return checks.LastVerdicts(a.config.RunDir) })
 	backends := lookUp(func() ([]checks.Result, error) { return a.haproxyBackends(ctx, socketBudget) })
 	maintenance := a.askMaintenance()
@@ -180,7 +180,7 @@ func vipsOf(instance *keepalived.Instance) []notify.VIP {
 }
 
 // addPresence adds which VIPs are really on an interface of this node.
-func (a *app) addPresence(ctx context.Context, event *notify.Event, addresses *lookup[map[netip.Addr]string]) {
+func (a *app) addPresence(ctx context.Context, event *notify.Event, addresses *lookup[keepalived.Addresses]) {
 	local, err := addresses.wait(ctx)
 	if err != nil {
 		if len(event.VIPs) > 0 {
@@ -188,14 +188,19 @@ func (a *app) addPresence(ctx context.Context, event *notify.Event, addresses *l
 		}
 		return
 	}
-	for i := range event.VIPs {
-		vip := &event.VIPs[i]
+	findVIPs(event.VIPs, local)
+}
+
+// findVIPs says of each VIP whether it is on this node.
+func findVIPs(vips []notify.VIP, local keepalived.Addresses) {
+	for i := range vips {
+		vip := &vips[i]
 		address, err := netip.ParseAddr(vip.Address)
 		if err != nil {
 			continue
 		}
 		vip.Presence = notify.Absent
-		if device, here := local[address]; here {
+		if device, here := local.On(address); here {
 			vip.Presence, vip.PresentOn = notify.Present, device
 		}
 	}
@@ -278,19 +283,24 @@ func (a *app) haproxyBackends(ctx context.Context, budget time.Duration) ([]chec
 	return check.Backends(ctx)
 }
 
-// addBackends sums up HAProxy's backends. A backend that HAProxy cannot judge,
-// because it does not check its servers, gets the word of the last verdict,
-// which has dialled them.
+// addBackends adds a summary of HAProxy's backends.
 func (a *app) addBackends(ctx context.Context, event *notify.Event, backends *lookup[[]checks.Result], verdicts *lookup[[]checks.Verdict]) {
 	results, err := backends.wait(ctx)
 	if err != nil {
 		event.HAProxy = &notify.HAProxy{Error: fmt.Sprintf("%v (the hook waits %s for it)", err, socketBudget)}
 		return
 	}
-	dialled := map[string]checks.Result{}
 	kept, _ := verdicts.wait(ctx) // an error is in the notes already
+	event.HAProxy = summary(results, kept, event.Time)
+}
+
+// summary sums up HAProxy's backends. A backend that HAProxy cannot judge,
+// because it does not check its servers, gets the word of the last verdict,
+// which has dialled them.
+func summary(results []checks.Result, kept []checks.Verdict, now time.Time) *notify.HAProxy {
+	dialled := map[string]checks.Result{}
 	for _, verdict := range kept {
-		if event.Time.Sub(verdict.Time) > freshVerdict {
+		if now.Sub(verdict.Time) > freshVerdict {
 			continue
 		}
 		for _, part := range verdict.Parts {
@@ -315,5 +325,5 @@ func (a *app) addBackends(ctx context.Context, event *notify.Event, backends *lo
 			summary.Up = append(summary.Up, backend.Name)
 		}
 	}
-	event.HAProxy = summary
+	return summary
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hacheck/notify"
 	"hacheck/notify/spool"
 )
 
@@ -108,6 +110,16 @@ func (a *app) queueCommand() *cobra.Command {
 			RunE:  func(*cobra.Command, []string) error { return a.queueList() },
 		},
 		&cobra.Command{
+			Use:   "show ID",
+			Short: "Show an event, its message and what became of it on each channel",
+			Long: `Show an event, its message and what became of it on each channel. The start of
+an ID is enough if no other event has it.
+
+` + exitCodesHelp,
+			Args: exactArgs(1, "an event's ID"),
+			RunE: func(_ *cobra.Command, args []string) error { return a.queueShow(args[0]) },
+		},
+		&cobra.Command{
 			Use:   "retry ID…|all",
 			Short: "Make events due at once, also those given up",
 			Args:  minimumArgs(1, "an event's ID, or all"),
@@ -180,23 +192,46 @@ type queued struct {
 	Channels map[string]spool.Outcome `json:"channels,omitempty"`
 }
 
-func (a *app) queueList() error {
-	queue, err := a.openQueue()
+// queueContents is what is in the spool.
+type queueContents struct {
+	waiting, dead []spool.Entry
+	damaged       []spool.Damaged
+}
+
+// lookAtQueue reads the spool without changing it, so that it takes no right to
+// write. A spool that does not exist yet is an empty one.
+func (a *app) lookAtQueue() (queueContents, error) {
+	var found queueContents
+	if err := a.config.StateErrors(); err != nil {
+		return found, configError(err)
+	}
+	queue, err := spool.OpenReadOnly(a.config.StateDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return found, nil
+	}
 	if err != nil {
-		return err
+		return found, failedError("%w", err)
 	}
 	defer queue.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), queueBudget)
 	defer cancel()
-	waiting, damaged, err := queue.List(ctx)
-	if err != nil {
-		return failedError("%w", err)
+	var damagedToo []spool.Damaged
+	if found.waiting, found.damaged, err = queue.List(ctx); err != nil {
+		return found, failedError("%w", err)
 	}
-	dead, damagedToo, err := queue.Dead(ctx)
-	if err != nil {
-		return failedError("%w", err)
+	if found.dead, damagedToo, err = queue.Dead(ctx); err != nil {
+		return found, failedError("%w", err)
 	}
-	damaged = append(damaged, damagedToo...)
+	found.damaged = append(found.damaged, damagedToo...)
+	return found, nil
+}
+
+func (a *app) queueList() error {
+	found, err := a.lookAtQueue()
+	if err != nil {
+		return err
+	}
+	waiting, dead, damaged := found.waiting, found.dead, found.damaged
 	events := make([]queued, 0, len(waiting)+len(dead))
 	for _, entry := range waiting {
 		events = append(events, asQueued(entry, false))
@@ -208,7 +243,7 @@ func (a *app) queueList() error {
 		return json.NewEncoder(a.stdout).Encode(struct {
 			Events  []queued        `json:"events"`
 			Damaged []spool.Damaged `json:"damaged"`
-		}{events, damaged})
+		}{events, append([]spool.Damaged{}, damaged...)})
 	}
 	if len(events)+len(damaged) == 0 {
 		fmt.Fprintln(a.stdout, "no event waits")
@@ -221,7 +256,7 @@ func (a *app) queueList() error {
 		if event.Dead {
 			fate = "given up"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s %s\t%s\t%s\n", printable(event.ID), a.started.Sub(event.Time).Round(time.Second),
+		fmt.Fprintf(table, "%s\t%s\t%s %s\t%s\t%s\n", printable(event.ID), roughly(a.started.Sub(event.Time)),
 			printable(event.State), printable(event.Name), fate, channelsText(event.Channels))
 	}
 	for _, file := range damaged {
@@ -230,12 +265,109 @@ func (a *app) queueList() error {
 	return table.Flush()
 }
 
+// queueShow shows the event whose ID begins so.
+func (a *app) queueShow(id string) error {
+	found, err := a.lookAtQueue()
+	if err != nil {
+		return err
+	}
+	var matches []shownEntry
+	add := func(entries []spool.Entry, dead bool) {
+		for _, entry := range entries {
+			if entry.Event.ID == id {
+				// Another one may begin with it.
+				matches = []shownEntry{{Entry: entry, Dead: dead}}
+				return
+			}
+			if strings.HasPrefix(entry.Event.ID, id) {
+				matches = append(matches, shownEntry{Entry: entry, Dead: dead})
+			}
+		}
+	}
+	add(found.waiting, false)
+	if len(matches) != 1 || matches[0].Event.ID != id {
+		add(found.dead, true)
+	}
+	switch {
+	case id == "" || len(matches) == 0:
+		return failedError("no event of the spool has an ID that begins with %q (see 'hacheck queue list')", id)
+	case len(matches) > 1:
+		return failedError("%d events have an ID that begins with %q, the first %s and %s", len(matches), id, printable(matches[0].Event.ID), printable(matches[1].Event.ID))
+	}
+	shown := matches[0]
+	shown.now = a.started
+	shown.message = notify.Style{Language: a.config.Notify.Language}.Render(shown.Notification()).Text
+	a.say(&shown)
+	return nil
+}
+
+// shownEntry is an entry as 'queue show' shows it.
+type shownEntry struct {
+	spool.Entry
+	Dead bool `json:"dead"`
+
+	message string
+	now     time.Time
+}
+
+func (s *shownEntry) String() string {
+	fate := "waits"
+	if s.Dead {
+		fate = "given up"
+	}
+	var text strings.Builder
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	event := s.Event
+	fmt.Fprintf(table, "ID\t%s\n", printable(event.ID))
+	fmt.Fprintf(table, "time\t%s (%s ago)\n", event.Time.Format(time.RFC3339), roughly(s.now.Sub(event.Time)))
+	fmt.Fprintf(table, "event\t%s %s %s\n", printable(string(event.Kind)), printable(event.Name), printable(string(event.State)))
+	if s.Story != "" {
+		fmt.Fprintf(table, "told as\t%s of %s\n", printable(string(s.Story)), counted(len(s.Earlier)+1, "event"))
+	}
+	fmt.Fprintf(table, "fate\t%s\n", fate)
+	if len(s.Channels) == 0 {
+		fmt.Fprintf(table, "channels\tnot tried yet\n")
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Channels)) {
+		fmt.Fprintf(table, "%s\t%s\n", printable(name), s.outcome(s.Channels[name]))
+	}
+	table.Flush()
+	text.WriteString("\n" + strings.TrimRight(s.message, "\n"))
+	return text.String()
+}
+
+// outcome words how far a channel is.
+func (s *shownEntry) outcome(outcome spool.Outcome) string {
+	text := printable(string(outcome.State))
+	if outcome.Attempts > 0 {
+		text += " after " + counted(outcome.Attempts, "attempt")
+	}
+	if !outcome.LastAttempt.IsZero() {
+		text += fmt.Sprintf(", the last %s ago", roughly(s.now.Sub(outcome.LastAttempt)))
+	}
+	if outcome.State == spool.Pending && outcome.Next.After(s.now) {
+		text += ", the next in " + roughly(outcome.Next.Sub(s.now))
+	}
+	if outcome.LastError != "" {
+		text += ": " + quoted(outcome.LastError, 1000)
+	}
+	return text
+}
+
 func asQueued(entry spool.Entry, dead bool) queued {
 	event := entry.Event
 	return queued{
 		ID: event.ID, Time: event.Time, Kind: string(event.Kind), Name: event.Name,
 		State: string(event.State), Dead: dead, Channels: entry.Channels,
 	}
+}
+
+// counted words a number of things.
+func counted(count int, what string) string {
+	if count == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", count, what)
 }
 
 func channelsText(channels map[string]spool.Outcome) string {
@@ -247,7 +379,7 @@ func channelsText(channels map[string]spool.Outcome) string {
 		outcome := channels[name]
 		part := printable(name) + " " + printable(fmt.Sprint(outcome.State))
 		if outcome.LastError != "" {
-			part += fmt.Sprintf(" after %d attempts: %s", outcome.Attempts, quoted(outcome.LastError, 300))
+			part += fmt.Sprintf(" after %s: %s", counted(outcome.Attempts, "attempt"), quoted(outcome.LastError, 300))
 		}
 		parts = append(parts, part)
 	}
