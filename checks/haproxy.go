@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"hacheck/haproxy"
@@ -103,9 +104,6 @@ const (
 	// haproxyTimeout is the time a Run takes at most whose context has no
 	// deadline: below keepalived's default of 1 s.
 	haproxyTimeout = 900 * time.Millisecond
-	// unitTimeout bounds the question to systemd, which takes 1 ms. A D-Bus
-	// that hangs must not slow each check down to its deadline.
-	unitTimeout = 300 * time.Millisecond
 	// maxReloads bounds how often a look at HAProxy starts anew because a
 	// reload came in between.
 	maxReloads = 5
@@ -153,12 +151,15 @@ func (h *HAProxy) run(ctx context.Context) Result {
 	defer cancel()
 
 	unit := make(chan Result, 1)
-	go func() { unit <- h.unit(ctx, min(unitTimeout, left/2)) }()
+	pid := make(chan int, 1)
+	var once sync.Once
+	answered := func(process int) { once.Do(func() { pid <- process }) }
+	go func() { unit <- h.unit(ctx, pid, min(unitTimeout, left/2)) }()
 	kernel := make(chan kernelListeners, 1)
 	go func() { kernel <- h.kernelListeners(ctx) }()
 
 	sources := h.sources(ctx)
-	answer, backends := h.look(ctx, sources, h.patience(left))
+	answer, backends := h.look(ctx, sources, h.patience(left), answered)
 	listeners := h.listeners(sources, answer, await(ctx, kernel, kernelListeners{err: errLate}))
 	systemd := await(ctx, unit, Result{Name: "unit", Status: Unknown, Reason: h.Unit + ": systemd: " + errLate.Error()})
 	listeners = h.excuseListeners(sources, answer, systemd, listeners)
@@ -272,51 +273,6 @@ func compose(name string, unit, socket, listeners, backends Result) Result {
 	return result
 }
 
-// unit asks systemd.
-func (h *HAProxy) unit(ctx context.Context, timeout time.Duration) Result {
-	part := Result{Name: "unit", Status: Unknown}
-	if h.Unit == "" {
-		part.Reason = "no unit is asked for"
-		return part
-	}
-	query := h.units
-	if query == nil {
-		query = queryUnits
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	states, err := query(ctx, []string{h.Unit})
-	if err != nil {
-		part.Reason = oneLine(fmt.Sprintf("%s: systemd was not asked: %v", h.Unit, err))
-		return part
-	}
-	part.Reason = h.Unit + " is not a unit of this node"
-	if h.UnitNamed {
-		part.Status = Warn
-	}
-	for _, state := range states {
-		if state.Load == "not-found" || state.Load == "masked" {
-			continue
-		}
-		words := state.Name + " is " + state.Active
-		if state.Sub != "" && state.Sub != state.Active && state.Sub != "running" && state.Sub != "dead" {
-			words += " (" + state.Sub + ")"
-		}
-		if state.Result != "" && state.Result != "success" {
-			words += ", its last run ended by " + state.Result
-		}
-		words = oneLineMax(words, 200)
-		switch state.Active {
-		case "active", "reloading", "refreshing":
-			part.Status, part.Reason = Pass, words
-			return part // of several instances one is enough
-		default:
-			part.Status, part.Reason = Fail, words
-		}
-	}
-	return part
-}
-
 // sources are what haproxy.cfg and the options say about where to look.
 type sources struct {
 	sockets []adminSocket
@@ -392,8 +348,9 @@ func (a answer) open() bool {
 }
 
 // look asks HAProxy about itself and its backends. It starts anew when a reload
-// comes between its questions.
-func (h *HAProxy) look(ctx context.Context, s sources, patience time.Duration) (answer, Result) {
+// comes between its questions. It calls answered as soon as it knows which
+// process answers, with 0 if none does.
+func (h *HAProxy) look(ctx context.Context, s sources, patience time.Duration, answered func(pid int)) (answer, Result) {
 	for range maxReloads {
 		queries := h.firstQueries(s)
 		a := h.ask(ctx, s, queries)
@@ -401,6 +358,7 @@ func (h *HAProxy) look(ctx context.Context, s sources, patience time.Duration) (
 			// Perhaps not all frontends were asked for.
 			a = h.ask(ctx, s, append(queries, haproxy.StatQuery{Frontends: true}))
 		}
+		answered(a.snapshot.Info.Pid)
 		if !a.lives {
 			return a, Result{Name: "backends", Status: Unknown, Reason: "without the admin socket backends and a frozen haproxy are not seen"}
 		}
