@@ -3,6 +3,8 @@
 // on no library: that protocol is one datagram, and a sender must be able to
 // give up on a journald that is frozen, which the usual one cannot.
 //
+// A message that journald does not take, because it is not there, stopped or
+// frozen, goes to the syslog daemon of this machine, if it has one; see syslog.
 // Every failure but an invalid field name is temporary: a journald that is
 // not there (ENOENT, ECONNREFUSED) is restarted by systemd.
 package journal
@@ -47,37 +49,72 @@ const (
 	Debug    Priority = 7
 )
 
-// Send writes one message with further fields to this machine's journal.
-// Names of fields consist of capital letters, digits and '_', begin with a
-// letter and have at most 64 characters; MESSAGE, PRIORITY and
-// SYSLOG_IDENTIFIER are set by Send. It returns when ctx ends at the latest,
-// and after one second if ctx has no deadline.
+// Send writes one message with further fields to this machine's journal, or
+// the message alone to its syslog. Names of fields consist of capital letters,
+// digits and '_', begin with a letter and have at most 64 characters; MESSAGE,
+// PRIORITY and SYSLOG_IDENTIFIER are set by Send. It returns when ctx ends at
+// the latest, and after one second if ctx has no deadline.
 func Send(ctx context.Context, priority Priority, message string, fields map[string]string) error {
-	return send(ctx, Socket, Identifier, priority, message, fields)
+	return target{Socket, Syslog, Identifier}.send(ctx, priority, message, message, fields)
 }
 
-// send is Send to any socket.
-func send(ctx context.Context, socket, identifier string, priority Priority, message string, fields map[string]string) error {
-	datagram, err := encode(identifier, priority, message, fields)
+// target is where messages go.
+type target struct {
+	socket     string // of journald
+	syslog     string // of syslog, or NoSyslog
+	identifier string
+}
+
+// send writes a message to journald, or else line to syslog.
+func (to target) send(ctx context.Context, priority Priority, message, line string, fields map[string]string) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, sendTimeout, fmt.Errorf("took no message within %s: %w", sendTimeout, context.DeadlineExceeded))
+		defer cancel()
+	}
+	datagram, err := encode(to.identifier, priority, message, fields)
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, sendTimeout,
-			fmt.Errorf("journald took no message within %s: %w", sendTimeout, context.DeadlineExceeded))
-		defer cancel()
+	deadline, _ := ctx.Deadline()
+	// A frozen journald must leave syslog its share of the time.
+	share := time.Until(deadline)
+	if to.syslog != NoSyslog {
+		share /= 2
 	}
-	if err := write(ctx, socket, datagram); err != nil {
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			<-ctx.Done() // the socket's clock was a little ahead of the context's
-		}
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		return fmt.Errorf("journal %s: %w", socket, err)
+	err = within(ctx, share, func(ctx context.Context) error { return write(ctx, to.socket, datagram) })
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("journal %s: %w", to.socket, err)
+	if to.syslog == NoSyslog || ctx.Err() != nil {
+		return err
+	}
+	socket, syslogErr := to.syslogSocket()
+	if syslogErr == nil {
+		text := syslogLine(to.identifier, priority, line, time.Now())
+		syslogErr = within(ctx, time.Until(deadline), func(ctx context.Context) error { return writeSyslog(ctx, socket, text) })
+	}
+	if syslogErr != nil {
+		return fmt.Errorf("%w; and syslog %s: %w", err, socket, syslogErr)
 	}
 	return nil
+}
+
+// within lets a receiver have its share of the time. If that passes, the error
+// says so.
+func within(ctx context.Context, share time.Duration, write func(context.Context) error) error {
+	limited, cancel := context.WithTimeoutCause(ctx, share,
+		fmt.Errorf("took no message within %s: %w", share.Round(time.Millisecond), context.DeadlineExceeded))
+	defer cancel()
+	err := write(limited)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		<-limited.Done() // the socket's clock was a little ahead of the context's
+	}
+	if err != nil && limited.Err() != nil {
+		return context.Cause(limited)
+	}
+	return err
 }
 
 // write sends one datagram, or a file with its content if it is too large for
@@ -145,9 +182,7 @@ func writeFile(conn *net.UnixConn, content []byte) error {
 // hint says what the two usual errors mean, without the socket's name, which
 // the caller gives.
 func hint(err error) error {
-	if outer := (*net.OpError)(nil); errors.As(err, &outer) {
-		err = outer.Err
-	}
+	err = inner(err)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return fmt.Errorf("%w; no journald runs here", err)

@@ -34,6 +34,14 @@ type journald struct {
 	pid     int
 }
 
+// to is a journald without a syslog beside it.
+func to(socket string) target { return target{socket, NoSyslog, Identifier} }
+
+// only sends a message that has no other line for syslog.
+func (to target) only(ctx context.Context, priority Priority, message string, fields map[string]string) error {
+	return to.send(ctx, priority, message, message, fields)
+}
+
 // script prepares the namespace and becomes journald. kmsg and the audit
 // socket are left alone.
 const script = `set -e
@@ -116,7 +124,7 @@ func (j *journald) entry(t *testing.T, name, value string) map[string]any {
 
 func TestRealJournald(t *testing.T) {
 	j := startJournald(t)
-	n, err := New(Config{Name: "journal", Socket: j.socket})
+	n, err := New(Config{Name: "journal", Socket: j.socket, Syslog: NoSyslog})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +189,7 @@ func TestRealJournald(t *testing.T) {
 
 	t.Run("larger than a datagram", func(t *testing.T) {
 		large := strings.Repeat("long line é\n", 50_000)
-		if err := send(t.Context(), j.socket, Identifier, Info, "large", map[string]string{"HACHECK_LARGE": large, "HACHECK_CASE": "large"}); err != nil {
+		if err := to(j.socket).only(t.Context(), Info, "large", map[string]string{"HACHECK_LARGE": large, "HACHECK_CASE": "large"}); err != nil {
 			t.Fatal(err)
 		}
 		if got := j.entry(t, "HACHECK_CASE", "large")["HACHECK_LARGE"]; got != large {
@@ -200,7 +208,7 @@ func TestRealJournald(t *testing.T) {
 		for ; ; sent++ {
 			short, done := context.WithTimeout(ctx, 300*time.Millisecond)
 			start := time.Now()
-			err := send(short, j.socket, Identifier, Info, "frozen "+strconv.Itoa(sent), nil)
+			err := to(j.socket).only(short, Info, "frozen "+strconv.Itoa(sent), nil)
 			done()
 			if ctx.Err() != nil {
 				t.Fatalf("journald still took messages after %d", sent)
@@ -217,13 +225,13 @@ func TestRealJournald(t *testing.T) {
 			break
 		}
 		t.Logf("a frozen journald took %d messages", sent)
-		if err := n.Notify(t.Context(), notifytest.Notification()); err == nil || !strings.HasSuffix(err.Error(), "journald took no message within 2s: context deadline exceeded") {
+		if err := n.Notify(t.Context(), notifytest.Notification()); err == nil || !strings.HasSuffix(err.Error(), ": took no message within 2s: context deadline exceeded") {
 			t.Errorf("error is %v", err)
 		}
 		// Thawed in the middle of an attempt, the message arrives.
 		got := make(chan error, 1)
 		go func() {
-			got <- send(t.Context(), j.socket, Identifier, Info, "thawed", map[string]string{"HACHECK_CASE": "thawed"})
+			got <- to(j.socket).only(t.Context(), Info, "thawed", map[string]string{"HACHECK_CASE": "thawed"})
 		}()
 		if err := j.process.Signal(syscall.SIGCONT); err != nil {
 			t.Fatal(err)
@@ -246,7 +254,7 @@ func TestRealJournald(t *testing.T) {
 			t.Fatal(err)
 		}
 		wait(t, "refusal", func() bool {
-			err = send(t.Context(), socket, Identifier, Info, "gone", nil)
+			err = to(socket).only(t.Context(), Info, "gone", nil)
 			return err != nil
 		})
 		if !errors.Is(err, unix.ECONNREFUSED) || !strings.HasSuffix(err.Error(), "connection refused; journald is stopped") {
@@ -272,7 +280,7 @@ func TestStalledReader(t *testing.T) {
 	fill := func() error {
 		for {
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-			err := send(ctx, path, Identifier, Info, "x", nil)
+			err := to(path).only(ctx, Info, "x", nil)
 			cancel()
 			if err != nil {
 				return err
@@ -286,23 +294,23 @@ func TestStalledReader(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		timer := time.AfterFunc(100*time.Millisecond, cancel)
 		defer timer.Stop()
-		if err := send(ctx, path, Identifier, Info, "x", nil); !errors.Is(err, context.Canceled) {
+		if err := to(path).only(ctx, Info, "x", nil); !errors.Is(err, context.Canceled) {
 			t.Errorf("error is %v, want context.Canceled", err)
 		}
 	})
 	t.Run("large message", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
-		if err := send(ctx, path, Identifier, Info, strings.Repeat("x", 1<<20), nil); !errors.Is(err, context.DeadlineExceeded) {
+		if err := to(path).only(ctx, Info, strings.Repeat("x", 1<<20), nil); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error is %v, want context.DeadlineExceeded", err)
 		}
 	})
 	t.Run("no deadline of its own", func(t *testing.T) {
 		var usage [2]unix.Rusage
 		unix.Getrusage(unix.RUSAGE_SELF, &usage[0]) //nolint:errcheck // cannot fail for oneself
-		err := send(t.Context(), path, Identifier, Info, "x", nil)
+		err := to(path).only(t.Context(), Info, "x", nil)
 		unix.Getrusage(unix.RUSAGE_SELF, &usage[1]) //nolint:errcheck // cannot fail for oneself
-		if err == nil || !strings.HasSuffix(err.Error(), "journald took no message within 1s: context deadline exceeded") {
+		if err == nil || !strings.HasSuffix(err.Error(), ": took no message within 1s: context deadline exceeded") {
 			t.Errorf("error is %v", err)
 		}
 		// Waiting must not be spinning.
@@ -315,7 +323,7 @@ func TestStalledReader(t *testing.T) {
 
 func TestNoJournald(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
-	n, err := New(Config{Name: "journal", Socket: path})
+	n, err := New(Config{Name: "journal", Socket: path, Syslog: NoSyslog})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -338,6 +346,8 @@ func TestNewErrors(t *testing.T) {
 	}{
 		{Config{}, "name: is missing"},
 		{Config{Name: "j", Socket: "run/socket"}, `socket: "run/socket" is not an absolute path`},
+		{Config{Name: "j", Syslog: "dev/log"}, `syslog: "dev/log" is not an absolute path, nor none`},
+		{Config{Name: "j", Identifier: "ha check"}, `identifier: "ha check" has characters other than letters, digits, '-', '_' and '.', or more than 32`},
 		{Config{Name: "j", Timeout: -1}, "timeout: -1ns is not within 0s to 1m0s"},
 		{Config{Name: "j", Timeout: time.Hour}, "timeout: 1h0m0s is not within 0s to 1m0s"},
 	} {
@@ -350,12 +360,12 @@ func TestNewErrors(t *testing.T) {
 func TestInvalidFields(t *testing.T) {
 	_, path := listen(t)
 	for _, name := range []string{"", "lower", "_TRUSTED", "1ST", "MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "A=B", "A\nB", strings.Repeat("A", 65)} {
-		err := send(t.Context(), path, Identifier, Info, "x", map[string]string{name: "v"})
+		err := to(path).only(t.Context(), Info, "x", map[string]string{name: "v"})
 		if want := fmt.Sprintf("journal: %q is not the name of a journal field", name); err == nil || err.Error() != want {
 			t.Errorf("error is %v, want %s", err, want)
 		}
 	}
-	if err := send(t.Context(), path, Identifier, 8, "x", nil); err == nil || err.Error() != "journal: priority 8 is not within 0 to 7" {
+	if err := to(path).only(t.Context(), 8, "x", nil); err == nil || err.Error() != "journal: priority 8 is not within 0 to 7" {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -423,7 +433,7 @@ func BenchmarkSend(b *testing.B) {
 	defer conn.Close()
 	go io.Copy(io.Discard, conn) //nolint:errcheck // ends with the benchmark
 	for b.Loop() {
-		if err := send(b.Context(), path, Identifier, Info, "a verdict changed", nil); err != nil {
+		if err := to(path).only(b.Context(), Info, "a verdict changed", nil); err != nil {
 			b.Fatal(err)
 		}
 	}
