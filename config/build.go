@@ -70,7 +70,8 @@ func unescape(text string) ([]byte, error) {
 		}
 		char, multibyte, tail, err := strconv.UnquoteChar(rest, '"')
 		if err != nil {
-			return nil, fmt.Errorf(`%q has an unknown escape (use \r, \n, \t, \\, \xHH)`, text)
+			// Only the escape is shown: the text may hold a password.
+			return nil, fmt.Errorf(`%q begins no known escape (use \r, \n, \t, \\, \xHH)`, rest[:min(2, len(rest))])
 		}
 		if multibyte {
 			literal = utf8.AppendRune(literal, char)

@@ -32,6 +32,20 @@ const (
 
 var kinds = []Kind{KindHAProxy, KindSystemd, KindTCP, KindHTTP}
 
+// doc says what a kind of check looks at.
+func (k Kind) doc() string {
+	switch k {
+	case KindSystemd:
+		return "units that must be active"
+	case KindTCP:
+		return "addresses that must accept a connection, and answer"
+	case KindHTTP:
+		return "URLs that must answer as expected"
+	default:
+		return "this node's HAProxy: its unit, admin socket, ports and backends"
+	}
+}
+
 // BuiltinHAProxy is the name of the check that is there without configuration.
 const BuiltinHAProxy = "haproxy"
 
@@ -233,6 +247,8 @@ func (r *reader) kindOf(name string, key, node *yaml.Node) Kind {
 	r.fail(key, "one of haproxy, systemd, tcp, http", "check %s has no type", name)
 	return ""
 }
+
+func (v checkMap) form() Form { return Form{Type: "mapping of names to checks"} }
 
 func (v checkMap) show() any {
 	mapping := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}

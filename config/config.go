@@ -13,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -123,7 +124,7 @@ func (c *Config) settings() []setting {
 func Load(path string, mustExist bool) (*Config, error) {
 	c := Default()
 	c.Path = path
-	data, err := readFile(path)
+	data, err := readFile(path, maxFileSize)
 	if errors.Is(err, fs.ErrNotExist) && !mustExist {
 		return c, nil
 	}
@@ -139,9 +140,10 @@ func Load(path string, mustExist bool) (*Config, error) {
 	return c, nil
 }
 
-// readFile reads a regular file, or the null device, which stands for none.
+// readFile reads a regular file of at most limit bytes, or the null device,
+// which stands for none.
 // Opening anything else must not block, as a FIFO without a writer would.
-func readFile(path string) ([]byte, error) {
+func readFile(path string, limit int64) ([]byte, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -154,9 +156,9 @@ func readFile(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() && path != os.DevNull {
 		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
-	data, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
-	if err == nil && len(data) > maxFileSize {
-		err = fmt.Errorf("%s is larger than %d bytes", path, maxFileSize)
+	data, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("%s is larger than %d bytes", path, limit)
 	}
 	return data, err
 }
@@ -306,6 +308,10 @@ func syntaxError(path string, err error) *Error {
 	if errors.As(err, &located) {
 		mistake.Message = "this is not YAML: " + located.Message
 		mistake.Line, mistake.Column = located.Mark.Line, max(located.Mark.Column, 1)
+		if strings.HasPrefix(located.Message, "unknown anchor") {
+			// The name is not repeated: it may be a password that begins with '*'.
+			mistake.Message, mistake.Hint = "this is not YAML: an alias names no anchor", "quote texts that begin with '*'"
+		}
 	}
 	return mistake
 }

@@ -2,9 +2,12 @@ package config
 
 import (
 	"bytes"
+	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -44,7 +47,7 @@ func TestMistakes(t *testing.T) {
 		{"unknown key", "timeuot: 1s\n", `hacheck.yaml:1:1: the configuration has no key "timeuot" (did you mean "timeout"?)`},
 		{"key far from all", "haproxy:\n  colour: red\n", `hacheck.yaml:2:3: haproxy has no key "colour" (known are cfg, socket)`},
 		{"duration without unit", "timeout: 900\n", `hacheck.yaml:1:10: "900" is not a duration (the unit is missing: 900ms or 900s?)`},
-		{"duration out of range", "timeout: 1h\n", `hacheck.yaml:1:10: 1h is out of range: from 10ms to 1m0s`},
+		{"duration out of range", "timeout: 1h\n", `hacheck.yaml:1:10: 1h is out of range: from 10ms to 1m`},
 		{"twice", "timeout: 1s\ntimeout: 2s\n", `hacheck.yaml:2:1: the configuration has the key "timeout" twice (first on line 1)`},
 		{"not YAML", "timeout: 1s\n\tstate_dir: x\n", `hacheck.yaml:2:1: this is not YAML: found a tab character that violates indentation (indent with spaces, quote texts that hold ': ' or start with a special character)`},
 		{"no mapping", "- a\n", `hacheck.yaml:1:1: the configuration must be a mapping, not a list (write 'key: value' lines below it)`},
@@ -54,7 +57,7 @@ func TestMistakes(t *testing.T) {
 		{"key of another type", "checks:\n  redis:\n    type: tcp\n    urls: [x]\n", `hacheck.yaml:4:5: check redis has no key "urls" (known are type, timeout, addresses, require, send, expect, tls, server_name, ca_file, insecure)`},
 		{"requirement", "checks:\n  haproxy:\n    backends:\n      require: most\n", `hacheck.yaml:4:16: "most" is not a requirement: use any, all, a number from 1, or a percentage such as 50%`},
 		{"bad name", "checks:\n  ../x:\n    type: tcp\n", `hacheck.yaml:2:3: "../x" cannot be a check's name (use letters, digits, '-', '_' and '.')`},
-		{"escape", "checks:\n  redis:\n    type: tcp\n    addresses: [127.0.0.1:1]\n    send: 'a\\q'\n", `hacheck.yaml:2:3: check redis: send: "a\\q" has an unknown escape (use \r, \n, \t, \\, \xHH)`},
+		{"escape", "checks:\n  redis:\n    type: tcp\n    addresses: [127.0.0.1:1]\n    send: 'a\\q'\n", `hacheck.yaml:2:3: check redis: send: "\\q" begins no known escape (use \r, \n, \t, \\, \xHH)`},
 		{"secret in the file", "notify:\n  channels:\n    - type: smtp\n      password: x\n", `hacheck.yaml:4:7: this smtp channel has no key "password" (secrets live in files: write it to a file of mode 0600 and name that in password_file)`},
 		{"two channels of one name", "notify:\n  channels:\n    - type: journald\n    - type: journald\n", `hacheck.yaml:4:7: two channels are named "journald" (the first is on line 3; give each its own name)`},
 		{"channel without relay", "notify:\n  channels:\n    - type: smtp\n      to: [a@example.org]\n", `hacheck.yaml:3:7: channel smtp: host: is missing; give the mail relay's name or address`},
@@ -62,9 +65,27 @@ func TestMistakes(t *testing.T) {
 		{"language", "notify:\n  language: zh-CM\n", `hacheck.yaml:2:13: `},
 		{"two documents", "timeout: 1s\n---\ntimeout: 2s\n", `hacheck.yaml:2:1: a second document begins here (one is all that is read; remove the line ---)`},
 		{"relative directory", "state_dir: state\n", `hacheck.yaml:1:12: "state" is not an absolute path (it must mean the same wherever keepalived starts hacheck)`},
-		{"no time at all", "checks:\n  haproxy:\n    timeout: 1ms\n", `hacheck.yaml:3:14: 1ms is out of range: from 10ms to 1m0s`},
+		{"no time at all", "checks:\n  haproxy:\n    timeout: 1ms\n", `hacheck.yaml:3:14: 1ms is out of range: from 10ms to 1m`},
 		{"channels that meet in a recipient", "notify:\n  channels:\n    - {type: smtp, name: a, host: r, from: x@y.z, to: x@y.z}\n    - {type: journald, name: a/x@y.z}\n", `hacheck.yaml:4:7: two channels are named "a/x@y.z" (the first is on line 3; give each its own name)`},
 		{"size", "notify:\n  max_size: 5 apples\n", `hacheck.yaml:2:13: "5 apples" is not a size (write a number with a unit, such as 512KiB or 64MiB)`},
+		{"out of range", "notify:\n  group_wait: 11s\n", `hacheck.yaml:2:15: 11s is out of range: from 0s to 10s`},
+		{"less than two transitions are no flap", "notify:\n  flap_threshold: 1\n", `hacheck.yaml:2:19: "1" is not a whole number from 2 to 100`},
+		{"a mistyped rule", "notify:\n  flap_treshold: 3\n", `hacheck.yaml:2:3: notify has no key "flap_treshold" (did you mean "flap_threshold"?)`},
+		{"no link", "notify:\n  runbook_url: javascript:alert(1)\n", `hacheck.yaml:2:16: this is not a web address that begins with http:// or https:// and names a host (write it as https://wiki.example.org/vip)`},
+		{"a password in a link", "notify:\n  runbook_url: https://me:s3cret@wiki.example.org/\n", `hacheck.yaml:2:16: the address holds a user or a password (it stands in every message)`},
+		{"no type of channel", "notify:\n  channels:\n    - type: dingtalck\n", `hacheck.yaml:3:13: "dingtalck" is not known here (did you mean "dingtalk"?)`},
+		{"a setting of another preset", "notify:\n  channels:\n    - type: slack\n      chat_id: 5\n", `hacheck.yaml:4:7: this slack channel has no key "chat_id" (known are name, type, url, url_file, headers, headers_file, proxy, ca_file, insecure, timeout, language, template, only, rate_limit)`},
+		{"a mistyped setting of a preset", "notify:\n  channels:\n    - type: telegram\n      chatid: 5\n", `hacheck.yaml:4:7: this telegram channel has no key "chatid" (did you mean "chat_id"?)`},
+		{"a token in the file", "notify:\n  channels:\n    - type: ntfy\n      token: s3cret\n", `hacheck.yaml:4:7: this ntfy channel has no key "token" (secrets live in files: write it to a file of mode 0600 and name that in token_file)`},
+		{"a token of another name", "notify:\n  channels:\n    - type: pagerduty\n      routing_key: s3cret\n", `hacheck.yaml:4:7: this pagerduty channel has no key "routing_key" (secrets live in files of mode 0600, which are named in token_file or headers_file)`},
+		{"the place of a channel's mistake", "notify:\n  channels:\n    - type: slack\n      url: ftp://x/\n", `hacheck.yaml:4:12: channel slack: url: must begin with http:// or https://`},
+		{"no members", "notify:\n  channels:\n    - type: alertmanager\n", `hacheck.yaml:3:7: channel alertmanager: urls: is missing; name every member, as they do not tell each other`},
+		{"no rate", "notify:\n  channels:\n    - type: journald\n      rate_limit: 5/s\n", `hacheck.yaml:4:19: "5/s" is not a rate (write 20 for 20 in a minute, 5/10s for 5 in ten seconds, 0 for any number)`},
+		{"no state", "notify:\n  channels:\n    - type: journald\n      only: {states: [MASTER, FAULTY]}\n", `hacheck.yaml:4:31: "FAULTY" is not known here (did you mean "FAULT"?)`},
+		{"no severity", "notify:\n  channels:\n    - type: journald\n      only: {severity: high}\n", `hacheck.yaml:4:24: "high" is not known here (one of info, warning, critical)`},
+		{"no pattern", "notify:\n  channels:\n    - type: journald\n      only: {instances: ['VI_[']}\n", `hacheck.yaml:4:26: "VI_[" is not a pattern: syntax error in pattern (* stands for any letters, ? for one, [ab] for one of these)`},
+		{"a text twice", "notify:\n  channels:\n    - type: journald\n      template: {text: a, text_file: b}\n", `hacheck.yaml:4:17: text and text_file are both set (keep one of them)`},
+		{"an alias that was a password", "notify:\n  channels:\n    - {type: smtp, password: *s3cret}\n", `hacheck.yaml:3:30: this is not YAML: an alias names no anchor (quote texts that begin with '*')`},
 		{"all at once, in order", "timeout: 1\nrun_dir: [a]\n", "hacheck.yaml:1:10: \"1\" is not a duration (the unit is missing: 1ms or 1s?)\nhacheck.yaml:2:10: expected a single value, not a list"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -297,29 +318,89 @@ func TestBrokenSectionsLeaveTheStateDirectory(t *testing.T) {
 	}
 }
 
+// allOn is the documented configuration with every setting in it switched on.
+func allOn(t testing.TB) string {
+	t.Helper()
+	reference, err := os.ReadFile("../packaging/hacheck.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var on strings.Builder
+	for line := range strings.Lines(string(reference)) {
+		if rest, ok := strings.CutPrefix(line, "#"); ok && !strings.HasPrefix(rest, " ") || strings.HasPrefix(line, "#  ") {
+			line = rest
+		}
+		on.WriteString(line)
+	}
+	return on.String()
+}
+
 // The documented configuration is right as it is shipped and with every
-// setting in it switched on.
+// setting in it switched on, and it has a channel of every type.
 func TestReferenceConfiguration(t *testing.T) {
 	reference, err := os.ReadFile("../packaging/hacheck.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := mistakes(load(t, string(reference))); got != "" {
+	shipped := load(t, string(reference))
+	if got := mistakes(shipped); got != "" {
 		t.Errorf("as shipped: %s", got)
 	}
-	var on []string
-	for line := range strings.Lines(string(reference)) {
-		if rest, ok := strings.CutPrefix(line, "#"); ok && !strings.HasPrefix(rest, " ") || strings.HasPrefix(line, "#  ") {
-			line = rest
-		}
-		on = append(on, line)
+	if lines := bytes.Count(reference, []byte("\n")); lines > 250 {
+		t.Errorf("%d lines are too many to be read", lines)
 	}
-	c := load(t, strings.Join(on, ""))
+
+	c := load(t, allOn(t))
 	if got := mistakes(c); got != "" {
-		t.Errorf("with all settings on: %s", got)
+		t.Fatalf("with all settings on: %s", got)
 	}
-	if len(c.Checks) != 4 || len(c.Notify.Channels) != 3 {
-		t.Errorf("%d checks and %d channels were read: the comment marks are not as the test expects", len(c.Checks), len(c.Notify.Channels))
+	if len(c.Checks) != 4 {
+		t.Errorf("%d checks were read: the comment marks are not as the test expects", len(c.Checks))
+	}
+	var kinds []ChannelKind
+	for _, channel := range c.Notify.Channels {
+		kinds = append(kinds, channel.Kind)
+	}
+	for _, kind := range channelKindNames() {
+		if !slices.Contains(kinds, kind) {
+			t.Errorf("there is no example of a channel of type %s", kind)
+		}
+	}
+	for name, content := range map[string]string{"mail.txt.tmpl": "{{.State}}", "mail.html.tmpl": "<p>{{.State}}</p>"} {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(c.Path), name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	channels, err := c.InForce(MailDefaults{}, "test")
+	if err != nil || channels.Problem != nil {
+		t.Errorf("with all settings on: %v, %v", err, channels.Problem)
+	}
+	if got, want := len(channels.Notifiers), len(kinds)+2; got != want {
+		t.Errorf("%d notifiers of %d channels: there must be one a recipient and one a member", got, want-2)
+	}
+}
+
+// The values shown in the documented configuration as defaults are those, and
+// it leaves none out.
+func TestReferenceConfigurationShowsDefaults(t *testing.T) {
+	on, defaults := load(t, allOn(t)), Default()
+	on.Notify.RunbookURL, on.Notify.Channels = "", nil
+	if !reflect.DeepEqual(on.Notify, defaults.Notify) {
+		t.Errorf("notify: documented %+v\nin force %+v", on.Notify, defaults.Notify)
+	}
+	if on.Timeout != defaults.Timeout || on.StateDir != defaults.StateDir || on.RunDir != defaults.RunDir {
+		t.Error("timeout, state_dir or run_dir differ")
+	}
+	text := allOn(t)
+	for _, section := range Reference() {
+		if section.Path != "notify" {
+			continue
+		}
+		for _, s := range section.Settings {
+			if !strings.Contains(text, "\n  "+s.Key+":") {
+				t.Errorf("notify.%s is not in it", s.Key)
+			}
+		}
 	}
 }
 
@@ -358,7 +439,15 @@ func FuzzLoad(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(reference)
-	f.Add(bytes.ReplaceAll(reference, []byte("\n#"), []byte("\n")))
+	f.Add([]byte(allOn(f)))
+	for _, kind := range channelKinds() {
+		var all strings.Builder
+		for _, s := range newChannel(kind.name).settings() {
+			fmt.Fprintf(&all, ", %s: %s", s.key, cmp.Or(written(s.value), "x"))
+		}
+		f.Add([]byte("notify:\n  channels: [{" + strings.TrimPrefix(all.String(), ", ") + "}]\n"))
+	}
+	f.Add([]byte("notify:\n  channels: [{type: journald, only: {instances: ['[']}, template: {text: '{{'}, rate_limit: 1/1s}]\n"))
 	f.Add([]byte("a: &x [*x]\nnotify: *x\n"))
 	f.Add([]byte("checks: {haproxy: {backends: {minimum: {a: 1}}}}"))
 	f.Add([]byte("notify:\n  channels: [{type: smtp, to: [a]}]\n"))
@@ -383,6 +472,9 @@ func FuzzLoad(f *testing.F) {
 		again.parse(shown)
 		if err := again.CheckErrors(); err != nil {
 			t.Fatalf("what is shown is not right: %v\n%s", err, shown)
+		}
+		if shownAgain, err := again.Show(); again.NotifyErrors() == nil && (err != nil || !bytes.Equal(shown, shownAgain)) {
+			t.Fatalf("showing twice differs (%v):\n%s\n%s", err, shown, shownAgain)
 		}
 	})
 }
