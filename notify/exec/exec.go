@@ -16,6 +16,11 @@
 //	75 EX_TEMPFAIL       temporary
 //	every other one      temporary, 69 to 74 and 76 of sysexits.h among them
 //
+// It runs as the account that delivers, which is root when keepalived's hook
+// does; in the root directory, with the umask 0022 whatever keepalived's is, and
+// in a process group of its own, which is killed as a whole when its time is
+// over. What it writes to either output ends up, shortened, in the error.
+//
 // A command that is killed by a signal, is not done in time, cannot be started
 // or may not be run is a temporary failure: an operator can mend each of them,
 // and no notification may be lost until then.
@@ -76,11 +81,11 @@ func (n *Notifier) Preview(notification notify.Notification) (string, error) {
 		return "", &notify.PermanentError{Err: fmt.Errorf("exec %s: write the document: %w", n.program(), err)}
 	}
 	var out strings.Builder
-	fmt.Fprintf(&out, "exec %s", n.program())
+	fmt.Fprintf(&out, "exec %s (", n.program())
 	if count := len(n.cfg.Command) - 1; count > 0 {
-		fmt.Fprintf(&out, " with %d arguments, not shown", count)
+		fmt.Fprintf(&out, "arguments: %d, not shown; ", count)
 	}
-	fmt.Fprintf(&out, ", within %s\n\nenvironment:\n", n.cfg.Timeout)
+	fmt.Fprintf(&out, "timeout: %s)\n\nenvironment:\n", n.cfg.Timeout)
 	for _, variable := range environment(notification) {
 		fmt.Fprintf(&out, "  %s\n", variable)
 	}

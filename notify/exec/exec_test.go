@@ -461,7 +461,7 @@ func TestPreview(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "exec " + path + ` with 2 arguments, not shown, within 10s
+	want := "exec " + path + ` (arguments: 2, not shown; timeout: 10s)
 
 environment:
   PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
