@@ -38,6 +38,8 @@ func (a *app) gather(call keepalived.Event) notify.Event {
 		Name:  call.Name,
 		State: notify.State(call.State),
 		VIPs:  []notify.VIP{},
+
+		RunbookURL: a.config.Notify.RunbookURL,
 	}
 	if call.HasPriority {
 		event.Priority = &call.Priority

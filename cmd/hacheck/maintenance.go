@@ -322,7 +322,7 @@ func (a *app) deliverSummary() {
 		defer queue.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), a.config.Notify.Budget)
 		defer cancel()
-		err = a.drain(ctx, queue, true)
+		err = a.drain(ctx, queue, patience{impatient: true})
 	}
 	if err != nil {
 		a.log.Warn("not all that was kept back is delivered", "error", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hacheck/config"
 	"hacheck/keepalived"
 	"hacheck/notify"
 	"hacheck/notify/spool"
@@ -105,12 +103,10 @@ func (a *app) notify(call keepalived.Event) error {
 	}
 
 	a.say(recorded{event.ID, string(event.Kind), event.Name, string(event.State)})
-	ctx, cancel := context.WithTimeout(ctx, a.config.Notify.Budget)
-	defer cancel()
 	a.restoreMaintenance(ctx)
 	// The event is safe: what happens from here on is told, but the hook has
 	// done its duty.
-	if err := a.drain(ctx, queue, true); err != nil {
+	if err := a.drainAsHook(ctx, queue); err != nil {
 		a.log.Warn("the event is recorded, not all of it is delivered", "error", err)
 		a.warnJournal(fmt.Errorf("event %s is recorded, not all of it is delivered: %w", event.ID, err))
 	}
@@ -180,80 +176,6 @@ func (a *app) deliverAtOnce(signalled context.Context, event notify.Event, cause
 		told = "is delivered by " + strings.Join(delivered, ", ") + " only"
 	}
 	return failedError("%s %s %s: %w", event.State, printable(event.Name), told, errors.Join(failures...))
-}
-
-// drain delivers what waits. The impatient do so although a channel that failed
-// before has not had its pause: a new event or a person is reason to try again.
-// The error sums up what stays behind.
-func (a *app) drain(ctx context.Context, queue *spool.Spool, impatient bool) error {
-	var defaults config.MailDefaults
-	if a.config.UsesMailDefaults() {
-		defaults = a.mailDefaults(ctx)
-	}
-	channels, err := a.config.InForce(defaults, version)
-	if err != nil {
-		return configError(fmt.Errorf("events wait until the configuration is mended:\n%w", err))
-	}
-	policy := a.config.Notify.Policy()
-	policy.IgnoreBackoff = impatient
-	policy.Awaited = channels.Awaited
-	report, err := queue.Drain(ctx, channels.Notifiers, policy)
-	if err != nil {
-		return failedError("cannot deliver: %w", err)
-	}
-	if err := errors.Join(channels.Problem, a.tell(report)); err != nil {
-		return &exitError{exitUnhealthy, err}
-	}
-	return nil
-}
-
-// mailBudget bounds reading keepalived.conf for its mail settings.
-const mailBudget = 2 * time.Second
-
-// mailDefaults are the mail settings of keepalived.conf, for a node without a
-// configuration of its own. That there is no keepalived.conf is no error.
-func (a *app) mailDefaults(ctx context.Context) config.MailDefaults {
-	ctx, cancel := context.WithTimeout(ctx, mailBudget)
-	defer cancel()
-	configuration, err := lookUp(a.keepalivedConfig).wait(ctx)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return config.MailDefaults{}
-	case err != nil:
-		return config.MailDefaults{Err: err}
-	}
-	global := configuration.Global
-	return config.MailDefaults{
-		Host: global.SMTPServer.Host, Port: global.SMTPServer.Port,
-		From: global.NotificationEmailFrom, To: global.NotificationEmail,
-		Helo: global.SMTPHelo, Timeout: global.SMTPConnectTimeout,
-	}
-}
-
-func (a *app) deliverCommand() *cobra.Command {
-	var now bool
-	command := &cobra.Command{
-		Use:   "deliver",
-		Short: "Deliver the events that wait in the spool",
-		Long: `Deliver the events that wait in the spool, each channel in the order of the
-events. Only one run delivers at a time; another one ends at once.
-
-` + exitCodesHelp,
-		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			ctx, stop := a.untilSignal()
-			defer stop()
-			queue, err := a.openQueue()
-			if err != nil {
-				return err
-			}
-			defer queue.Close()
-			a.restoreMaintenance(ctx)
-			return a.drain(ctx, queue, now)
-		},
-	}
-	command.Flags().BoolVar(&now, "now", false, "do not wait out the pause after an earlier failure")
-	return command
 }
 
 // printable keeps a name that came from elsewhere from playing tricks on a

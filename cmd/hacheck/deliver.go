@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hacheck/checks"
+	"hacheck/config"
+	"hacheck/keepalived"
+	"hacheck/notify"
+	"hacheck/notify/spool"
+)
+
+func (a *app) deliverCommand() *cobra.Command {
+	var now, untilEmpty bool
+	command := &cobra.Command{
+		Use:   "deliver",
+		Short: "Deliver the events that wait in the spool",
+		Long: `Deliver the events that wait in the spool, each channel in the order of the
+events. Only one run delivers at a time; another one ends at once.
+
+What is not due yet, because a channel has failed, because an instance flaps or
+because of a maintenance, is left for the next run, or waited for with
+--until-empty.
+
+` + exitCodesHelp,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			ctx, stop := a.untilSignal()
+			defer stop()
+			queue, err := a.openQueue()
+			if err != nil {
+				return err
+			}
+			defer queue.Close()
+			a.restoreMaintenance(ctx)
+			rule := patience{impatient: now}
+			if untilEmpty {
+				rule.stay = forever
+			}
+			return a.drain(ctx, queue, rule)
+		},
+	}
+	command.Flags().BoolVar(&now, "now", false, "do not wait out the pause after an earlier failure")
+	command.Flags().BoolVar(&untilEmpty, "until-empty", false, "stay until nothing waits any more")
+	return command
+}
+
+// forever is longer than anything waits.
+const forever = 365 * 24 * time.Hour
+
+// patience is how a delivery deals with what is not due.
+type patience struct {
+	// impatient tries although a channel that failed before has not had its
+	// pause: a new event or a person is reason to try again.
+	impatient bool
+	// stay is how far ahead that may be due for which the delivery waits.
+	stay time.Duration
+}
+
+// drain delivers what waits. The error sums up what stays behind.
+func (a *app) drain(ctx context.Context, queue *spool.Spool, rule patience) error {
+	channels, policy, err := a.delivery(ctx, rule)
+	if err != nil {
+		return err
+	}
+	report, err := queue.Drain(ctx, channels.Notifiers, policy)
+	return a.outcome(channels, report, err)
+}
+
+// drainAsHook delivers within the hook's budget, which begins anew with every
+// event that other hooks leave to this one: they have ended, and where no unit
+// or cron job delivers there is nobody else.
+func (a *app) drainAsHook(signalled context.Context, queue *spool.Spool) error {
+	budget := a.config.Notify.Budget
+	channels, policy, err := a.delivery(signalled, patience{impatient: true, stay: budget})
+	if err != nil {
+		return err
+	}
+	run := func(parent context.Context, budget time.Duration) (spool.Report, error) {
+		ctx, cancel := context.WithTimeout(parent, budget)
+		defer cancel()
+		return queue.Drain(ctx, channels.Notifiers, policy)
+	}
+	report, err := run(signalled, budget)
+	for err == nil && signalled.Err() == nil && !report.Busy && !report.Late.IsZero() && report.Remaining > 0 {
+		report, err = run(signalled, budget)
+	}
+	if err == nil && signalled.Err() != nil && !report.Busy && report.Remaining > 0 {
+		// keepalived stops, and perhaps the machine: nothing waits for others.
+		grouping := *policy.Grouping
+		grouping.Wait = 0
+		policy.Grouping, policy.Patience = &grouping, 0
+		report, err = run(context.WithoutCancel(signalled), partingTime)
+	}
+	return a.outcome(channels, report, err)
+}
+
+// outcome tells what a delivery did.
+func (a *app) outcome(channels config.Channels, report spool.Report, err error) error {
+	if err != nil {
+		return failedError("cannot deliver: %w", err)
+	}
+	if err := errors.Join(channels.Problem, a.tell(report)); err != nil {
+		return &exitError{exitUnhealthy, err}
+	}
+	return nil
+}
+
+// delivery gives the channels in force and the rules of delivering to them.
+func (a *app) delivery(ctx context.Context, rule patience) (config.Channels, spool.Policy, error) {
+	var defaults config.MailDefaults
+	if a.config.UsesMailDefaults() {
+		defaults = a.mailDefaults(ctx)
+	}
+	channels, err := a.config.InForce(defaults, version)
+	if err != nil {
+		return channels, spool.Policy{}, configError(fmt.Errorf("events wait until the configuration is mended:\n%w", err))
+	}
+	policy := a.config.Notify.Policy()
+	policy.IgnoreBackoff, policy.Patience = rule.impatient, rule.stay
+	policy.Awaited = channels.Awaited
+	policy.Muted = a.mutedUntil
+	policy.Gather = func(_ context.Context, kind notify.Kind, name string) notify.Event {
+		return a.gather(keepalived.Event{Kind: string(kind), Name: name, State: string(notify.Fault)})
+	}
+	return channels, policy, nil
+}
+
+// mutedUntil is the end of the maintenance in force that keeps notifications
+// back; zero if none does. One that cannot be read keeps nothing back.
+func (a *app) mutedUntil() time.Time {
+	found, ok, err := checks.CurrentMaintenance(a.config.StateDir, a.config.RunDir, time.Now())
+	if err != nil || !ok || !found.Mute {
+		return time.Time{}
+	}
+	return found.Until
+}
+
+// mailBudget bounds reading keepalived.conf for its mail settings.
+const mailBudget = 2 * time.Second
+
+// mailDefaults are the mail settings of keepalived.conf, for a node without a
+// configuration of its own. That there is no keepalived.conf is no error.
+func (a *app) mailDefaults(ctx context.Context) config.MailDefaults {
+	ctx, cancel := context.WithTimeout(ctx, mailBudget)
+	defer cancel()
+	configuration, err := lookUp(a.keepalivedConfig).wait(ctx)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return config.MailDefaults{}
+	case err != nil:
+		return config.MailDefaults{Err: err}
+	}
+	global := configuration.Global
+	return config.MailDefaults{
+		Host: global.SMTPServer.Host, Port: global.SMTPServer.Port,
+		From: global.NotificationEmailFrom, To: global.NotificationEmail,
+		Helo: global.SMTPHelo, Timeout: global.SMTPConnectTimeout,
+	}
+}
