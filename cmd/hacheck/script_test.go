@@ -1,11 +1,18 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -29,12 +36,62 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("FIELD", field)
 			env.Setenv("REFERENCE", reference)
-			return nil
+			return peers(env)
 		},
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "maintained": maintained},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
+}
+
+// peers gives a script $OPEN, an address that takes connections, and $HOOK, a
+// URL that takes what is posted to it and has it in $WORK/posted.
+func peers(env *testscript.Env) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { listener.Close() })
+	env.Setenv("OPEN", listener.Addr().String())
+
+	posted, err := os.OpenFile(filepath.Join(env.WorkDir, "posted"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			_, err = posted.Write(append(body, '\n')) // one write: two requests do not mix
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	}))
+	env.Defer(func() {
+		hook.Close()
+		posted.Close()
+	})
+	env.Setenv("HOOK", hook.URL)
+	return nil
+}
+
+// maintained writes the file of a maintenance by itself, as left by a node whose
+// clock was another: maintained DIRECTORY SINCE UNTIL, which count from now.
+func maintained(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: maintained DIRECTORY SINCE UNTIL")
+	}
+	var times [2]time.Time
+	for i, text := range args[1:] {
+		offset, err := time.ParseDuration(text)
+		ts.Check(err)
+		times[i] = time.Now().Add(offset)
+	}
+	content, err := json.Marshal(map[string]any{"since": times[0], "until": times[1], "reason": "by hand", "drain": true, "mute": true})
+	ts.Check(err)
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(dir, 0o755))
+	ts.Check(os.WriteFile(filepath.Join(dir, "maintenance.json"), content, 0o644))
 }
 
 // exits runs a command and insists on its exit code: exits CODE COMMAND ARG…
