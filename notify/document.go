@@ -1,6 +1,9 @@
 package notify
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+)
 
 // DocumentVersion is the version of what Document writes. Fields are only ever
 // added under one version.
@@ -27,9 +30,13 @@ func Document(notification Notification, message Message) ([]byte, error) {
 	if notification.VIPs == nil {
 		notification.VIPs = []VIP{} // a list, as documented, never null
 	}
-	return json.Marshal(document{
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false) // it is no part of a page, and people read it
+	err := encoder.Encode(document{
 		Version:      DocumentVersion,
 		Notification: notification,
 		Message:      documentMessage{Subject: message.Subject, Text: message.Text},
 	})
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
 }
