@@ -45,7 +45,8 @@ func TestScripts(t *testing.T) {
 }
 
 // peers gives a script $OPEN, an address that takes connections, and $HOOK, a
-// URL that takes what is posted to it and has it in $WORK/posted.
+// URL that takes what is posted to it and has it in $WORK/posted; below it /gone
+// does not exist and /stuck never answers.
 func peers(env *testscript.Env) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -59,6 +60,15 @@ func peers(env *testscript.Env) error {
 		return err
 	}
 	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/gone":
+			http.NotFound(w, r)
+			return
+		case "/stuck":
+			io.Copy(io.Discard, r.Body) // without it the end of the client is not noticed
+			<-r.Context().Done()
+			return
+		}
 		body, err := io.ReadAll(r.Body)
 		if err == nil {
 			_, err = posted.Write(append(body, '\n')) // one write: two requests do not mix

@@ -105,7 +105,7 @@ func (a *app) dryRun(call keepalived.Event) error {
 		answer.Channels = append(answer.Channels, shown)
 	}
 	a.say(answer)
-	return failures(failed, "channels cannot send it", channels.Problem)
+	return failures(failed, counted(failed, "channel")+" cannot send it", channels.Problem)
 }
 
 func show(ctx context.Context, channel notify.Notifier, notification notify.Notification) preview {
@@ -140,10 +140,11 @@ func (a *app) channels(ctx context.Context) (config.Channels, error) {
 	return channels, nil
 }
 
-// failures sums up what went wrong on a number of channels and in building them.
+// failures ends a command: what says what went wrong on a number of channels,
+// problem what went wrong in building them.
 func failures(count int, what string, problem error) error {
 	if count > 0 {
-		problem = errors.Join(problem, fmt.Errorf("%d %s", count, what))
+		problem = errors.Join(problem, errors.New(what))
 	}
 	if problem == nil {
 		return nil
@@ -246,7 +247,7 @@ func (a *app) test(name string) error {
 		tried.OK = err == nil
 	}
 	a.say(answer)
-	return failures(failed, fmt.Sprintf("of %d channels failed", len(chosen)), channels.Problem)
+	return failures(failed, fmt.Sprintf("%d of %s failed", failed, counted(len(chosen), "channel")), channels.Problem)
 }
 
 // testNotification is news of nothing.
