@@ -3,7 +3,10 @@ package email
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"mime"
+	"mime/quotedprintable"
+	"net/mail"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -190,5 +193,43 @@ X-Hacheck-Severity: critical
 	_, err = must(t, cfg).Preview(notifytest.Notification())
 	if want := "smtp 127.0.0.1:587: read password_file: open /no/password: no such file or directory"; err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %s", err, want)
+	}
+}
+
+// TestTemplate sends what an operator worded, in which nothing is a header.
+func TestTemplate(t *testing.T) {
+	template, err := notify.ParseTemplate("故障 {{.State}} \n\nBcc: x@example.net", "{{.Name}}\n.\nQUIT\n"+strings.Repeat("long ", 400), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := new(relay).start(t)
+	cfg := config(r.port)
+	cfg.Style.Template = template
+	n := must(t, cfg)
+	if err := n.Notify(t.Context(), notifytest.Notification()); err != nil {
+		t.Fatal(err)
+	}
+	got := r.only(t)
+	checkLines(t, got.data)
+	message := cfg.Style.Render(notifytest.Notification())
+	letter, err := mail.ReadMessage(bytes.NewReader(got.data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject, err := new(mime.WordDecoder).DecodeHeader(letter.Header.Get("Subject"))
+	if err != nil || !strings.HasPrefix(subject, "故障 FAULT Bcc: ") || letter.Header.Get("Bcc") != "" {
+		t.Errorf("subject is %q (%v), headers are %v", subject, err, letter.Header)
+	}
+	text := message.Text
+	if message.HTML != "" {
+		t.Fatalf("the template says in HTML: %s", message.HTML)
+	}
+	body, err := io.ReadAll(quotedprintable.NewReader(letter.Body))
+	if err != nil || strings.ReplaceAll(string(body), "\r\n", "\n") != text {
+		t.Errorf("text is %q (%v), want %q", body, err, text)
+	}
+	preview, err := n.Preview(notifytest.Notification())
+	if err != nil || !strings.Contains(preview, "\nSubject: "+subject+"\n") || !strings.Contains(preview, text) {
+		t.Errorf("preview is\n%s (%v)", preview, err)
 	}
 }
