@@ -21,7 +21,7 @@ type storyPhrases struct {
 	subjectTest         string // 1: the host
 	subjectUntil        string // 1: until when
 	subjectFor          string // 1: until when, 2: why
-	subjectMixed        string // 1: who stands in which state, 2: the host
+	subjectMixed        string // 1: the states and who stands in them, 2: the host
 
 	// Titles, behind the host.
 	titleFlapping string // 1: who, 2: how many transitions in what time, 3: the state now
@@ -65,6 +65,9 @@ type storyPhrases struct {
 	labelCount, labelBegan, labelMaintenance string
 	headingStanding                          string
 	headingCourse                            string // 1: the zone that the times are in
+	countWithin                              string // 1: how many, 2: in what time
+	ageBefore, ageAfter, ageStale            string // 1: a duration
+	ageNow                                   string
 	leftOut                                  string // 1: how many
 	maintenanceUntil                         string // 1: until when
 	maintenanceFor                           string // 1: until when, 2: why

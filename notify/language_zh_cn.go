@@ -17,9 +17,9 @@ func simplifiedChinese() phrases {
 
 		states: map[State]stateText{
 			Master: {
-				word:     "主机",
-				subject:  "%[1]s 在 %[2]s 成为主机",
-				headline: "%[1]s 在 %[2]s 上成为主机（MASTER）：本节点接管其虚拟 IP。",
+				word:     "主用",
+				subject:  "%[1]s 在 %[2]s 成为主用",
+				headline: "%[1]s 在 %[2]s 上成为主用（MASTER）：本节点接管其虚拟 IP。",
 			},
 			Backup: {
 				word:     "备用",
@@ -42,14 +42,14 @@ func simplifiedChinese() phrases {
 				headline: "%[1]s 在 %[2]s 上已被删除（DELETED）：本节点不再参与。",
 			},
 			MasterRxLowerPri: {
-				word:     "主机收到低优先级通告",
+				word:     "主用收到低优先级通告",
 				subject:  "%[1]s 在 %[2]s 收到低优先级通告",
-				headline: "%[1]s 在 %[2]s 上是主机（MASTER），却收到优先级更低的通告（MASTER_RX_LOWER_PRI）：另有节点也自认为是主机，可能发生脑裂。",
+				headline: "%[1]s 在 %[2]s 上是主用节点（MASTER），却收到优先级更低的通告（MASTER_RX_LOWER_PRI）：另有节点也自认为是主用节点，可能发生脑裂。",
 			},
 			MasterPriority: {
-				word:     "主机优先级变化",
+				word:     "主用优先级变化",
 				subject:  "%[1]s 在 %[2]s 优先级变化",
-				headline: "%[1]s 在 %[2]s 上仍为主机（MASTER），有效优先级发生变化（MASTER_PRIORITY）。",
+				headline: "%[1]s 在 %[2]s 上仍为主用（MASTER），有效优先级发生变化（MASTER_PRIORITY）。",
 			},
 			BackupPriority: {
 				word:     "备用优先级变化",
@@ -134,22 +134,22 @@ func simplifiedChinese() phrases {
 		downReason:   "%[1]s：%[2]s",
 		moreDown:     "另有 %[1]d 个",
 
-		whyMaster:          "没有其他节点发送更高优先级的通告：原主机发生故障、被停止或优先级降低，或者本节点恢复后优先级更高。",
+		whyMaster:          "没有其他节点发送更高优先级的通告：原主用节点发生故障、被停止或优先级降低，或者本节点恢复后优先级更高。",
 		whyMasterPassing:   "本节点的检查通过。",
-		whyMasterFailing:   "本节点是主机，但检查 %[1]s 失败：客户端会访问到可能无法提供服务的节点。原因：%[2]s",
+		whyMasterFailing:   "本节点是主用节点，但检查 %[1]s 失败：客户端会访问到可能无法提供服务的节点。原因：%[2]s",
 		whyBackup:          "优先级更高的其他节点已接管，或本节点的优先级降低。",
 		whyBackupPassing:   "本节点的检查通过：优先级更高的对端节点已接管或已恢复，或者 keepalived 跟踪的其他对象降低了本节点的优先级。",
 		whyBackupFailing:   "本节点的检查 %[1]s 失败；如果 keepalived 以权重（weight）跟踪该检查，本节点的优先级会因此降低。原因：%[2]s",
 		whyBackupRecovered: "故障已排除：需要时本节点可以再次接管。",
-		whyBackupStarted:   "keepalived 已重新启动：每个实例都从备用（BACKUP）开始，如果没有优先级更高的节点，随后成为主机。",
-		whyBackupFirst:     "keepalived 启动时通常如此：每个实例都从备用（BACKUP）开始，如果没有优先级更高的节点，随后成为主机。",
+		whyBackupStarted:   "keepalived 已重新启动：每个实例都从备用（BACKUP）开始，如果没有优先级更高的节点，随后成为主用。",
+		whyBackupFirst:     "keepalived 启动时通常如此：每个实例都从备用（BACKUP）开始，如果没有优先级更高的节点，随后成为主用。",
 		whyFault:           "keepalived 不会说明原因。可能是被跟踪的脚本、接口、文件或进程失败，或者同一同步组的成员失败。",
 		whyFaultPassing:    "本节点的检查通过，因此原因在于 keepalived 跟踪的其他对象：接口断开、其他脚本、文件或进程，或者同一同步组的成员。",
 		whyFaultFailing:    "本节点的检查 %[1]s 失败。原因：%[2]s",
 		whyStop:            "本节点的 keepalived 被停止或重启，或者节点正在关机。如果不是有意为之，请查看其日志。",
-		whyStopMaster:      "此前它在本节点是主机，需要其他节点接管；请确认已有节点接管。",
+		whyStopMaster:      "此前它在本节点是主用节点，需要其他节点接管；请确认已有节点接管。",
 		whyDeleted:         "keepalived 重新加载了配置，新配置中不再包含它。",
-		whyClaimed:         "另一节点收不到本节点的通告（网络、防火墙、单播对端、密码），或者刚刚启动。只要两个节点都是主机，客户端就可能访问到其中任何一个。",
+		whyClaimed:         "另一节点收不到本节点的通告（网络、防火墙、单播对端、密码），或者刚刚启动。只要两个节点都是主用节点，客户端就可能访问到其中任何一个。",
 		whyPriority:        "keepalived 跟踪的对象发生了变化：脚本、接口、文件或进程。",
 		whyPriorityFailing: "本节点的检查 %[1]s 失败。原因：%[2]s",
 

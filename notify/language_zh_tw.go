@@ -17,9 +17,9 @@ func traditionalChinese() phrases {
 
 		states: map[State]stateText{
 			Master: {
-				word:     "主機",
-				subject:  "%[1]s 在 %[2]s 成為主機",
-				headline: "%[1]s 在 %[2]s 上成為主機（MASTER）：本節點接手其虛擬 IP。",
+				word:     "主要",
+				subject:  "%[1]s 在 %[2]s 成為主要節點",
+				headline: "%[1]s 在 %[2]s 上成為主要節點（MASTER）：本節點接手其虛擬 IP。",
 			},
 			Backup: {
 				word:     "備援",
@@ -42,14 +42,14 @@ func traditionalChinese() phrases {
 				headline: "%[1]s 在 %[2]s 上已被刪除（DELETED）：本節點不再參與。",
 			},
 			MasterRxLowerPri: {
-				word:     "主機收到低優先權通告",
+				word:     "主要收到低優先權通告",
 				subject:  "%[1]s 在 %[2]s 收到低優先權通告",
-				headline: "%[1]s 在 %[2]s 上是主機（MASTER），卻收到優先權較低的通告（MASTER_RX_LOWER_PRI）：另有節點也自認為是主機，可能發生腦裂（split brain）。",
+				headline: "%[1]s 在 %[2]s 上是主要節點（MASTER），卻收到優先權較低的通告（MASTER_RX_LOWER_PRI）：另有節點也自認為是主要節點，可能發生腦裂（split brain）。",
 			},
 			MasterPriority: {
-				word:     "主機優先權變更",
+				word:     "主要優先權變更",
 				subject:  "%[1]s 在 %[2]s 優先權變更",
-				headline: "%[1]s 在 %[2]s 上仍為主機（MASTER），有效優先權已變更（MASTER_PRIORITY）。",
+				headline: "%[1]s 在 %[2]s 上仍為主要節點（MASTER），有效優先權已變更（MASTER_PRIORITY）。",
 			},
 			BackupPriority: {
 				word:     "備援優先權變更",
@@ -134,22 +134,22 @@ func traditionalChinese() phrases {
 		downReason:   "%[1]s：%[2]s",
 		moreDown:     "另有 %[1]d 個",
 
-		whyMaster:          "沒有其他節點送出優先權更高的通告：原主機發生故障、被停止或優先權降低，或者本節點恢復後優先權更高。",
+		whyMaster:          "沒有其他節點送出優先權更高的通告：原主要節點發生故障、被停止或優先權降低，或者本節點恢復後優先權更高。",
 		whyMasterPassing:   "本節點的檢查通過。",
-		whyMasterFailing:   "本節點是主機，但檢查 %[1]s 失敗：用戶端會連到可能無法提供服務的節點。原因：%[2]s",
+		whyMasterFailing:   "本節點是主要節點，但檢查 %[1]s 失敗：用戶端會連到可能無法提供服務的節點。原因：%[2]s",
 		whyBackup:          "優先權更高的其他節點已接手，或本節點的優先權降低。",
 		whyBackupPassing:   "本節點的檢查通過：優先權更高的對端節點已接手或已恢復，或者 keepalived 追蹤的其他項目降低了本節點的優先權。",
 		whyBackupFailing:   "本節點的檢查 %[1]s 失敗；若 keepalived 以權重（weight）追蹤該檢查，本節點的優先權會因此降低。原因：%[2]s",
 		whyBackupRecovered: "故障已排除：需要時本節點可以再次接手。",
-		whyBackupStarted:   "keepalived 已重新啟動：每個執行個體都從備援（BACKUP）開始，若沒有優先權更高的節點，隨後成為主機。",
-		whyBackupFirst:     "keepalived 啟動時通常如此：每個執行個體都從備援（BACKUP）開始，若沒有優先權更高的節點，隨後成為主機。",
+		whyBackupStarted:   "keepalived 已重新啟動：每個執行個體都從備援（BACKUP）開始，若沒有優先權更高的節點，隨後成為主要節點。",
+		whyBackupFirst:     "keepalived 啟動時通常如此：每個執行個體都從備援（BACKUP）開始，若沒有優先權更高的節點，隨後成為主要節點。",
 		whyFault:           "keepalived 不會說明原因。可能是被追蹤的指令碼、介面、檔案或程序失敗，或者同一同步群組的成員失敗。",
 		whyFaultPassing:    "本節點的檢查通過，因此原因在於 keepalived 追蹤的其他項目：介面斷線、其他指令碼、檔案或程序，或者同一同步群組的成員。",
 		whyFaultFailing:    "本節點的檢查 %[1]s 失敗。原因：%[2]s",
 		whyStop:            "本節點的 keepalived 被停止或重新啟動，或者節點正在關機。若非刻意為之，請查看其日誌。",
-		whyStopMaster:      "先前它在本節點是主機，需要其他節點接手；請確認已有節點接手。",
+		whyStopMaster:      "先前它在本節點是主要節點，需要其他節點接手；請確認已有節點接手。",
 		whyDeleted:         "keepalived 重新載入了設定，新的設定中不再包含它。",
-		whyClaimed:         "另一節點收不到本節點的通告（網路、防火牆、單播對端、密碼），或者剛剛啟動。只要兩個節點都是主機，用戶端就可能連到其中任何一個。",
+		whyClaimed:         "另一節點收不到本節點的通告（網路、防火牆、單播對端、密碼），或者剛剛啟動。只要兩個節點都是主要節點，用戶端就可能連到其中任何一個。",
 		whyPriority:        "keepalived 追蹤的項目發生了變化：指令碼、介面、檔案或程序。",
 		whyPriorityFailing: "本節點的檢查 %[1]s 失敗。原因：%[2]s",
 

@@ -194,9 +194,9 @@ func TestSubject(t *testing.T) {
 		{"an unheard-of state", example("NEWSTATE"), English,
 			"[NEWSTATE] VI_1 on lb-a: 192.0.2.100, 2001:db8:0:1::100 (was MASTER)"},
 		{"simplified Chinese", example(Master), SimplifiedChinese,
-			"[MASTER] VI_1 在 lb-a 成为主机：192.0.2.100、2001:db8:0:1::100（原为 BACKUP）"},
+			"[MASTER] VI_1 在 lb-a 成为主用：192.0.2.100、2001:db8:0:1::100（原为 BACKUP）"},
 		{"traditional Chinese", cases()["group-master"], TraditionalChinese,
-			"[MASTER] 同步群組 G1 在 lb-a 成為主機：192.0.2.100、2001:db8:0:1::100（原為 BACKUP）"},
+			"[MASTER] 同步群組 G1 在 lb-a 成為主要節點：192.0.2.100、2001:db8:0:1::100（原為 BACKUP）"},
 		{"no such language", example(Stop), "fr", "[STOP] VI_1 on lb-a: 192.0.2.100, 2001:db8:0:1::100 (was MASTER)"},
 	}
 	for _, test := range tests {

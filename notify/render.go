@@ -30,6 +30,7 @@ func (event Event) cleaned() Event {
 	event.Interface = clean(event.Interface, stateLimit)
 	event.Members = cleanAll(event.Members, nameLimit)
 	event.Notes = cleanAll(event.Notes, noteLimit)
+	event.RunbookURL = event.runbook()
 	if event.Maintenance != nil {
 		plan := *event.Maintenance
 		plan.Reason = clean(plan.Reason, reasonLimit)

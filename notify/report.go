@@ -99,7 +99,7 @@ func newReport(n Notification, language Language, p *phrases) report {
 	}
 	add(p.headingVIPs, vipRows(sides, p), true)
 	if n.story() != Test || n.Verdict != nil {
-		add(p.headingCheck, n.checkRows(p), false)
+		add(p.headingCheck, n.checkRows(p.aged(n.story())), false)
 	}
 	if n.story() != Test || n.HAProxy != nil {
 		add(p.headingHAProxy, n.haproxyRows(p), false)
@@ -107,6 +107,18 @@ func newReport(n Notification, language Language, p *phrases) report {
 	add(p.headingNotes, n.noteRows(p), false)
 	r.commands = n.allCommands(sides, p)
 	return r
+}
+
+// aged are the phrases with the words for ages that fit the story: there is no
+// change that a reminder or a test could be measured by.
+func (p *phrases) aged(story Story) *phrases {
+	if story != Reminder && story != Test {
+		return p
+	}
+	aged := *p
+	aged.ageBefore, aged.ageNow = p.stories.ageBefore, p.stories.ageNow
+	aged.ageAfter, aged.ageStale = p.stories.ageAfter, p.stories.ageStale
+	return &aged
 }
 
 // vipRows list the addresses of all sides.
@@ -148,8 +160,8 @@ func (n Notification) noteRows(p *phrases) []row {
 // allCommands are those of every side, each once.
 func (n Notification) allCommands(sides []side, p *phrases) []command {
 	var all []command
-	if runbook, ok := n.runbook(); ok {
-		all = append(all, command{line: runbook, purpose: p.stories.nextRunbook, link: runbook})
+	if n.RunbookURL != "" {
+		all = append(all, command{line: n.RunbookURL, purpose: p.stories.nextRunbook, link: n.RunbookURL})
 	}
 	if n.story() == Test {
 		return all

@@ -20,8 +20,8 @@ func (n Notification) facts(sides []side, p *phrases) []row {
 	}
 	switch n.story() {
 	case Flapping, Settled, Summary:
-		rows = append(rows, row{label: words.labelCount, text: p.within(n)})
-		if began := n.began(); !began.IsZero() {
+		rows = append(rows, row{label: words.labelCount, text: n.countWithin(p)})
+		if began := n.began(); !began.IsZero() && n.count() > 1 {
 			rows = append(rows, row{label: words.labelBegan, text: local(began.In(n.Time.Location()))})
 		}
 	}
@@ -33,6 +33,14 @@ func (n Notification) facts(sides []side, p *phrases) []row {
 		rows = append(rows, row{label: words.labelMaintenance, text: said})
 	}
 	return rows
+}
+
+// countWithin says how many transitions there were, and in what time.
+func (n Notification) countWithin(p *phrases) string {
+	if span, ok := n.span(); ok && n.count() > 1 {
+		return fmt.Sprintf(p.stories.countWithin, n.count(), p.duration(span))
+	}
+	return fmt.Sprint(n.count())
 }
 
 // stays says for how long a reminder's state has lasted.

@@ -1,6 +1,9 @@
 package notify
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Colours of badges that stand for no state.
 const (
@@ -17,6 +20,9 @@ func (n Notification) badge(sides []side, p *phrases) (text, colour string) {
 	case Test:
 		return words.tagTest, badgeQuiet
 	case Summary:
+		if n.Severity() == Critical {
+			return words.tagSummary + " · " + states, colour
+		}
 		return words.tagSummary, badgeQuiet
 	case Flapping:
 		return words.tagFlapping + " · " + states, badgeUnstable
@@ -25,6 +31,9 @@ func (n Notification) badge(sides []side, p *phrases) (text, colour string) {
 	}
 	if _, ok := n.resolved(); ok {
 		return words.tagResolved + " · " + states, badgeOver
+	}
+	if n.Maintenance != nil {
+		return words.tagPlanned + " · " + states, badgeQuiet
 	}
 	return states, colour
 }
@@ -52,7 +61,7 @@ func (r *report) tell(n Notification, sides []side, p *phrases) {
 		} else {
 			r.lead = append(r.lead, words.summaryNone)
 		}
-		explained = nil
+		explained = slices.DeleteFunc(slices.Clone(explained), func(s side) bool { return s.whole.State != Fault })
 	case Flapping:
 		format := words.headlineFlapping
 		if several {
@@ -63,7 +72,6 @@ func (r *report) tell(n Notification, sides []side, p *phrases) {
 		explained = nil
 	case Settled:
 		r.headline = fmt.Sprintf(words.headlineSettled, standingOfAll(sides, p), host, p.within(n))
-		r.lead = append(r.lead, words.settledTold)
 	default:
 		r.headline = headline(sides, host, p)
 		if lasted, ok := n.resolved(); ok {
@@ -93,6 +101,9 @@ func (r *report) tell(n Notification, sides []side, p *phrases) {
 			r.lead = append(r.lead, headline([]side{s}, host, p))
 		}
 		r.explain(s, p)
+	}
+	if n.story() == Settled {
+		r.lead = append(r.lead, words.settledTold)
 	}
 	for _, s := range sides[:min(len(sides), maxSides)] {
 		r.warn(s.whole, p)
@@ -140,7 +151,7 @@ func (p *phrases) transitions(count int) string {
 // within says how many transitions there were, and in what time.
 func (p *phrases) within(n Notification) string {
 	times := p.transitions(n.count())
-	if span, ok := n.span(); ok {
+	if span, ok := n.span(); ok && n.count() > 1 {
 		return fmt.Sprintf(p.stories.within, times, p.duration(span))
 	}
 	return times

@@ -7,20 +7,23 @@ const runbookLimit = 1000
 
 // runbook is the link to the operator's own instructions, fit for text and
 // for an attribute: an http or https URL without a password, in ASCII. Whatever
-// else stands in its place is left out.
-func (event Event) runbook() (string, bool) {
-	if event.RunbookURL == "" || len(event.RunbookURL) > runbookLimit {
-		return "", false
+// else stands in its place is left out, and the link is empty.
+func (event Event) runbook() string {
+	if len(event.RunbookURL) > runbookLimit {
+		return ""
 	}
 	link, err := url.Parse(event.RunbookURL)
 	if err != nil || link.Scheme != "http" && link.Scheme != "https" || link.Hostname() == "" || link.User != nil {
-		return "", false
+		return ""
 	}
 	text := link.String()
 	for i := range len(text) {
 		if text[i] <= ' ' || text[i] > '~' {
-			return "", false
+			return ""
 		}
 	}
-	return text, len(text) <= 3*runbookLimit
+	if len(text) > runbookLimit {
+		return ""
+	}
+	return text
 }

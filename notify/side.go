@@ -40,6 +40,15 @@ func (n Notification) sides() []side {
 	for i := range sides {
 		sides[i].gather(first)
 	}
+	owned := map[string]State{}
+	for _, event := range latest {
+		if event.Kind != Group {
+			owned[event.Name] = event.State
+		}
+	}
+	for i := range sides {
+		sides[i].disown(owned)
+	}
 	slices.SortStableFunc(sides, func(a, b side) int { return urgencyOf(b) - urgencyOf(a) })
 	return sides
 }
@@ -114,6 +123,42 @@ func (s *side) gather(first map[subjectKey]Event) {
 	}
 	last := s.all[len(s.all)-1]
 	s.whole.Time, s.whole.Verdict, s.whole.HAProxy = last.Time, last.Verdict, last.HAProxy
+}
+
+// disown takes those addresses out of a group's side that belong to a member
+// which stands in another state by its own event: that tells of them.
+func (s *side) disown(owned map[string]State) {
+	s.whole.VIPs = slices.DeleteFunc(slices.Clone(s.whole.VIPs), func(vip VIP) bool {
+		state, tells := owned[vip.Instance]
+		return tells && s.whole.Kind == Group && state != s.whole.State
+	})
+}
+
+// spread orders addresses so that each instance's first ones come before any
+// instance's second one: of two instances with two addresses each, the first
+// two named are then one of each.
+func spread(vips []VIP) []VIP {
+	turn := make(map[string]int, 2)
+	turns := make([]int, len(vips))
+	last := 0
+	for i, vip := range vips {
+		turns[i] = turn[vip.Instance]
+		turn[vip.Instance]++
+		last = max(last, turns[i])
+	}
+	if len(turn) < 2 || last == 0 {
+		return vips
+	}
+	order := make([]int, len(vips))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return turns[a] - turns[b] })
+	ordered := make([]VIP, len(vips))
+	for i, from := range order {
+		ordered[i] = vips[from]
+	}
+	return ordered
 }
 
 // urgencyOf orders sides: what is an alarm comes before what is news, and

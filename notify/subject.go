@@ -16,7 +16,10 @@ func newSubject(n Notification, sides []side, p *phrases) string {
 	case Test:
 		return clip("["+words.tagTest+"] "+fmt.Sprintf(words.subjectTest, host), subjectLimit)
 	case Summary:
-		line.head = "[" + words.tagSummary + "] " + fmt.Sprintf(words.subjectSummary, host, p.transitions(n.count()), standingOfAll(sides, p))
+		if n.Severity() == Critical {
+			line.head = "[" + orElse(string(first.State), "?") + "] "
+		}
+		line.head += "[" + words.tagSummary + "] " + fmt.Sprintf(words.subjectSummary, host, p.transitions(n.count()), standingOfAll(sides, p))
 		return clip(line.head, subjectLimit)
 	case Flapping:
 		line.head = "[" + words.tagFlapping + "] " + fmt.Sprintf(words.subjectFlapping, who, host, p.within(n), standing(sides, p))
@@ -53,7 +56,11 @@ func (l *subjectLine) transition(n Notification, sides []side, who, host string,
 		return
 	}
 	if len(sides) > 1 {
-		l.head = "[" + tags(sides) + "] " + fmt.Sprintf(words.subjectMixed, clip(standingOfAll(sides, p), 60), host)
+		var standing []string
+		for _, s := range sides[:min(len(sides), maxSides)] {
+			standing = append(standing, "["+orElse(string(s.whole.State), "?")+"] "+s.who(p, maxNamed))
+		}
+		l.head = fmt.Sprintf(words.subjectMixed, clip(strings.Join(standing, p.clauses), 60), host)
 		return
 	}
 	event := sides[0].whole
@@ -89,6 +96,7 @@ func addressed(sides []side) Event {
 		event.VIPs = append(event.VIPs[:len(event.VIPs):len(event.VIPs)], s.whole.VIPs...)
 		event.Known = event.Known && s.whole.Known
 	}
+	event.VIPs = spread(event.VIPs)
 	return event
 }
 

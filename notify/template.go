@@ -137,6 +137,9 @@ func paced(list *parse.ListNode) {
 	list.Nodes = append([]parse.Node{&parse.TextNode{NodeType: parse.NodeText, Pos: list.Pos}}, list.Nodes...)
 }
 
+// errLimit is a template's that came to one of the limits.
+var errLimit = errors.New("it is too much")
+
 // bounded takes what a template writes, as long as that is within the limits.
 type bounded struct {
 	strings.Builder
@@ -145,10 +148,10 @@ type bounded struct {
 
 func (b *bounded) Write(data []byte) (int, error) {
 	if b.writes++; b.writes > writeLimit {
-		return 0, fmt.Errorf("it writes more than %d times: does a loop or a template in it come to no end?", writeLimit)
+		return 0, fmt.Errorf("%w: it writes more than %d times; does a loop or a template in it come to no end?", errLimit, writeLimit)
 	}
 	if b.Len()+len(data) > outputLimit {
-		return 0, fmt.Errorf("it gives more than %d bytes", outputLimit)
+		return 0, fmt.Errorf("%w: it gives more than %d bytes", errLimit, outputLimit)
 	}
 	return b.Builder.Write(data)
 }
@@ -183,7 +186,9 @@ func run(part *template.Template, data TemplateData) (string, error) {
 		return "", templateError(err)
 	}
 	var out bounded
-	if err := mine.Funcs(functions(data.Language)).Execute(&out, data); err != nil {
+	if err := mine.Funcs(functions(data.Language)).Execute(&out, data); errors.Is(err, errLimit) {
+		return "", fmt.Errorf("%s: %w", part.Name(), err)
+	} else if err != nil {
 		return "", templateError(err)
 	}
 	if strings.TrimSpace(out.String()) == "" {

@@ -57,6 +57,9 @@ func (n Notification) titleChange(s side, p *phrases) string {
 	if s.plural() {
 		if s.was != "" && s.was != event.State && !event.State.pseudo() {
 			change = fmt.Sprintf(p.changed, s.was, change)
+			if lasted := s.lasted(p); lasted != "" {
+				change = fmt.Sprintf(p.titleAfter, change, lasted)
+			}
 		}
 		return change
 	}
@@ -86,9 +89,24 @@ func (n Notification) titleChange(s side, p *phrases) string {
 	return change
 }
 
+// lasted says for how long the state before had lasted, if that was as long
+// for all leads.
+func (s side) lasted(p *phrases) string {
+	var text string
+	for i, event := range s.leads {
+		lasted, ok := event.previousLasted()
+		if !ok || i > 0 && p.duration(lasted) != text || event.Previous != s.was {
+			return ""
+		}
+		text = p.duration(lasted)
+	}
+	return text
+}
+
 // titleVIPs say which addresses are here and which are not.
 func (event Event) titleVIPs(p *phrases) []string {
 	var parts []string
+	event.VIPs = spread(event.VIPs)
 	for _, group := range []struct {
 		presence Presence
 		words    string
