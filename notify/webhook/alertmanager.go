@@ -1,9 +1,9 @@
 package webhook
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -37,9 +37,9 @@ type alertmanagerAlert struct {
 // alertmanagerPosts makes one list of alerts. Of each instance and sync group
 // that has
 //
-//   - VRRPFault (severity critical) while it is in FAULT, for 24 hours from
-//     each time it is told, so that reminders keep it firing; and its end at
-//     the time it left FAULT;
+//   - VRRPFault (severity critical) while it is in FAULT, unless that is
+//     planned, for 24 hours from each time it is told, so that reminders keep
+//     it firing; and its end at the time it left FAULT;
 //   - VRRPTransition (severity as of the event) for 5 minutes for all other
 //     news.
 //
@@ -62,7 +62,7 @@ func alertmanagerPosts(t told) ([]post, error) {
 			add(alertTest, notify.Info, s, last.Time, t.now.Add(alertmanagerNews))
 			continue
 		}
-		if last.State == notify.Fault {
+		if last.State == notify.Fault && t.level(last) == notify.Critical {
 			starts := last.Time
 			if t.notification.Story == notify.Reminder && t.notification.Since != nil {
 				starts = *t.notification.Since
@@ -83,7 +83,7 @@ func alertmanagerPosts(t told) ([]post, error) {
 		}
 		if s.news() {
 			// From now on: one that came late must be seen all the same.
-			add(alertTransition, notify.Severity(last), s, last.Time, t.now.Add(alertmanagerNews))
+			add(alertTransition, t.level(last), s, last.Time, t.now.Add(alertmanagerNews))
 		}
 	}
 	posts, err := one(alerts)
@@ -116,8 +116,6 @@ func (t told) alertAnnotations(s subject) map[string]string {
 		"state":       shorten(string(last.State)),
 		"event_id":    shorten(t.notification.ID),
 	}
-	// An annotation without a value would only be refused by nobody and shown
-	// by everybody.
 	if last.Previous != "" {
 		annotations["previous"] = shorten(string(last.Previous))
 	}
@@ -150,14 +148,23 @@ func checkLabel(name string) error {
 	return nil
 }
 
+// alertmanagerAnswer is how Alertmanager refuses a whole list. Of one in which
+// an alert is not valid it takes the others, and answers with a string.
+type alertmanagerAnswer struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+}
+
 func alertmanagerAnswered(status int, body []byte) answer {
-	text := strings.TrimSpace(string(body))
 	var said string
+	var got alertmanagerAnswer
 	switch {
-	case good(status) && text == "":
+	case good(status) && len(bytes.TrimSpace(body)) == 0:
 		return answer{verdict: accepted}
-	case status == http.StatusBadRequest && json.Unmarshal(body, &said) == nil:
+	case json.Unmarshal(body, &said) == nil && said != "":
 		return answer{said: said + " (of several alerts the valid ones were taken)"}
+	case decode(body, &got) && got.Message != "":
+		return answer{said: fmt.Sprintf("code %d: %s", got.Code, got.Message)}
 	}
 	return answer{}
 }

@@ -62,8 +62,8 @@ type pagerdutyLink struct {
 // pagerdutyPosts wakes people for what is critical alone. Of each instance and
 // sync group it makes
 //
-//   - an incident (trigger) while it is in FAULT, or MASTER although its check
-//     fails; a reminder triggers the same incident;
+//   - an incident (trigger) while it is in FAULT, unless that is planned, or
+//     MASTER although its check fails; a reminder triggers the same incident;
 //   - its end (resolve) when it left FAULT or MASTER, which may have been such
 //     an incident; PagerDuty ignores it if there is none;
 //   - a change event, which is shown beside incidents and wakes nobody, for all
@@ -72,53 +72,68 @@ type pagerdutyLink struct {
 // The instances of a sync group that share its state have no incident of their
 // own. A test makes an incident and resolves it at once.
 func pagerdutyPosts(t told) ([]post, error) {
-	var posts []post
-	add := func(path string, value any) error {
-		body, err := encode(value)
-		posts = append(posts, post{path: path, body: body})
-		return err
-	}
-	event := func(s subject, action string, severity notify.Level) error {
-		e := pagerdutyEvent{RoutingKey: t.token, Action: action, DedupKey: dedupKey(t.notification, s.last())}
-		if action == "trigger" {
-			payload := t.pagerdutyPayload(s)
-			payload.Severity = string(severity)
-			e.Client, e.Payload, e.Links = "hacheck", &payload, t.pagerdutyLinks()
-		}
-		return add("/v2/enqueue", e)
-	}
+	var requests []pagerdutyRequest
 	all := subjects(t.notification)
 	for _, s := range all {
-		var err error
-		switch {
+		switch last := s.last(); {
 		case t.notification.Story == notify.Test:
-			if err = event(s, "trigger", notify.Info); err == nil {
-				err = event(s, "resolve", notify.Info)
-			}
-		case notify.Severity(s.last()) == notify.Critical:
-			if !covered(s.last(), all) {
-				err = event(s, "trigger", notify.Critical)
+			requests = append(requests, t.trigger(s, notify.Info), t.resolve(s))
+		case t.level(last) == notify.Critical:
+			if !covered(last, all) {
+				requests = append(requests, t.trigger(s, notify.Critical))
 			}
 		default:
 			if s.mayHaveAlarmed() {
-				err = event(s, "resolve", notify.Info)
+				requests = append(requests, t.resolve(s))
 			}
-			if err == nil && s.news() && !covered(s.last(), all) {
-				err = add("/v2/change/enqueue", pagerdutyChange{RoutingKey: t.token, Payload: t.pagerdutyPayload(s), Links: t.pagerdutyLinks()})
+			if s.news() && !covered(last, all) {
+				requests = append(requests, t.change(s))
 			}
 		}
+	}
+	var posts []post
+	for _, request := range requests {
+		body, err := encode(request.body)
 		if err != nil {
 			return nil, err
 		}
+		posts = append(posts, post{path: request.path, body: body})
 	}
 	return posts, nil
 }
 
+// pagerdutyRequest is a body and where it goes.
+type pagerdutyRequest struct {
+	path string
+	body any
+}
+
+func (t told) trigger(s subject, severity notify.Level) pagerdutyRequest {
+	payload := t.pagerdutyPayload(s)
+	payload.Severity = string(severity)
+	return pagerdutyRequest{"/v2/enqueue", pagerdutyEvent{
+		RoutingKey: t.token, Action: "trigger", DedupKey: dedupKey(t.notification, s.last()),
+		Client: "hacheck", Payload: &payload, Links: t.pagerdutyLinks(),
+	}}
+}
+
+func (t told) resolve(s subject) pagerdutyRequest {
+	return pagerdutyRequest{"/v2/enqueue", pagerdutyEvent{
+		RoutingKey: t.token, Action: "resolve", DedupKey: dedupKey(t.notification, s.last()),
+	}}
+}
+
+func (t told) change(s subject) pagerdutyRequest {
+	return pagerdutyRequest{"/v2/change/enqueue", pagerdutyChange{
+		RoutingKey: t.token, Payload: t.pagerdutyPayload(s), Links: t.pagerdutyLinks(),
+	}}
+}
+
 // mayHaveAlarmed reports whether an incident can have come before how things
-// stand now.
+// stand now, and is over. A FAULT that is planned ends none that was not.
 func (s subject) mayHaveAlarmed() bool {
-	return slices.ContainsFunc(s.events, func(event notify.Event) bool {
-		return event.Previous == notify.Fault || event.State != event.Previous && event.Previous == notify.Master
+	return s.last().State != notify.Fault && slices.ContainsFunc(s.events, func(event notify.Event) bool {
+		return left(event, notify.Fault) || left(event, notify.Master)
 	})
 }
 

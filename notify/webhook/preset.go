@@ -91,7 +91,7 @@ type preset struct {
 	// token says what the token file holds; empty if there is none.
 	token         string
 	tokenOptional bool
-	// posts writes what to post, in this order: usually one request, several
+	// posts writes what to post, in this order: at least one request, several
 	// where each instance needs its own. It is called anew at each attempt, as
 	// signatures age.
 	posts func(told) ([]post, error)

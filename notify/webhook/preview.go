@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 
 	"hacheck/notify"
 )
@@ -46,9 +48,6 @@ func (n *Notifier) Preview(notification notify.Notification) (string, error) {
 	posts, err := n.preset.posts(n.told(notification, s, notification.Time))
 	if err != nil {
 		return "", fmt.Errorf("webhook %s: write the body: %w", show(target), err)
-	}
-	if len(posts) == 0 {
-		return "nothing: the receiver has no use for it\n", nil
 	}
 	var b strings.Builder
 	for i, post := range posts {
@@ -95,5 +94,22 @@ func (n *Notifier) previewOne(b *strings.Builder, shown *url.URL, s secrets, pos
 		pretty.Reset()
 		pretty.Write(post.body)
 	}
-	fmt.Fprintf(b, "\n%s\n", hide(pretty.String()))
+	fmt.Fprintf(b, "\n%s\n", visible(hide(pretty.String())))
+}
+
+// visible escapes, as JSON does, what a terminal would act on and what could
+// not be seen in a document of JSON, which has no such characters outside its
+// texts.
+func visible(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) {
+			for _, unit := range utf16.Encode([]rune{r}) {
+				fmt.Fprintf(&b, `\u%04x`, unit)
+			}
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }

@@ -36,11 +36,21 @@ func (s subject) recovery() (notify.Event, bool) {
 		return notify.Event{}, false
 	}
 	for _, event := range slices.Backward(s.events) {
-		if event.Previous == notify.Fault && event.State != notify.Fault {
+		if left(event, notify.Fault) {
 			return event, true
 		}
 	}
 	return notify.Event{}, false
+}
+
+// left reports whether an event is the end of a state. The pseudo states are
+// things that happen within one.
+func left(event notify.Event, state notify.State) bool {
+	switch event.State {
+	case notify.MasterRxLowerPri, notify.MasterPriority, notify.BackupPriority:
+		return false
+	}
+	return event.Previous == state && event.State != state
 }
 
 // news reports whether there is more to tell than that a FAULT is over.
@@ -49,8 +59,17 @@ func (s subject) news() bool {
 	return !recovered || len(s.events) > 1
 }
 
-// message says what there is to say of the subject: the whole message if that
-// is of nothing else.
+// level is how urgent an event is. In a summary the maintenance that made it
+// less so is over.
+func (t told) level(event notify.Event) notify.Level {
+	if t.notification.Story == notify.Summary {
+		event.Maintenance = nil
+	}
+	return notify.Severity(event)
+}
+
+// say says what there is to say of the subject: the whole message if that is of
+// nothing else.
 func (t told) say(s subject) notify.Message {
 	if len(t.notification.Latest()) == 1 {
 		return t.message

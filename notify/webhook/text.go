@@ -122,8 +122,7 @@ func unmarked(text string) string {
 		line = indented(line)
 		var last rune
 		for j, r := range line {
-			next, _ := utf8.DecodeRuneInString(line[j+utf8.RuneLen(r):])
-			b.WriteRune(fullWidth(last, r, next))
+			b.WriteRune(fullWidth(last, r, line[j+utf8.RuneLen(r):]))
 			last = r
 		}
 	}
@@ -143,12 +142,26 @@ func begins(line string) bool {
 	return len(behind) < len(line) && behind != "" && (behind[0] == '.' || behind[0] == ')')
 }
 
-// fullWidth replaces a character that has a meaning in Markdown.
-func fullWidth(last, r, next rune) rune {
+// fullWidth replaces a character that has a meaning in Markdown before rest. A
+// bracket has one only where a target can follow it: "[FAULT]" stays.
+func fullWidth(last, r rune, rest string) rune {
 	word := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
-	switch {
-	case strings.ContainsRune("[]<>*`~\\@", r), r == '_' && !(word(last) && word(next)), r == '&' && next == '#':
-		return r - '!' + '！'
+	switch r {
+	case '<', '>', '*', '`', '~', '\\', '@':
+	case ']':
+		if target := strings.TrimLeft(rest, " "); target == "" || !strings.ContainsRune("([:", rune(target[0])) {
+			return r
+		}
+	case '_':
+		if next, _ := utf8.DecodeRuneInString(rest); word(last) && word(next) {
+			return r
+		}
+	case '&':
+		if !strings.HasPrefix(rest, "#") {
+			return r
+		}
+	default:
+		return r
 	}
-	return r
+	return r - '!' + '！'
 }

@@ -53,7 +53,7 @@ func (n *Notifier) Name() string { return n.cfg.Name }
 // Notify makes one attempt: one POST, or one for each instance where the
 // receiver wants that, until a first temporary failure. The notification's ID
 // is the Idempotency-Key, the same at each attempt; that of a second POST ends
-// in "-2". A receiver that has no use for the notification gets none.
+// in "-2".
 func (n *Notifier) Notify(ctx context.Context, notification notify.Notification) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, n.cfg.Timeout,
 		fmt.Errorf("not finished within %s: %w", n.cfg.Timeout, context.DeadlineExceeded))
