@@ -37,8 +37,8 @@ func defaultNotify() Notify {
 	return Notify{
 		Language: notify.English,
 		Grouping: spool.Grouping{
-			Wait: 500 * time.Millisecond, Interval: 5 * time.Second,
-			FlapThreshold: 3, FlapWindow: time.Minute, FlapSettle: 20 * time.Second, FlapNotice: 5 * time.Minute,
+			Wait: 500 * time.Millisecond, Interval: 10 * time.Second,
+			FlapThreshold: 4, FlapWindow: time.Minute, FlapSettle: 15 * time.Second, FlapNotice: 5 * time.Minute,
 		},
 		Reminder: 4 * time.Hour,
 		Budget:   20 * time.Second,

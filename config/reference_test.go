@@ -51,7 +51,7 @@ func TestReferenceWordsValues(t *testing.T) {
 	for key, want := range map[string]string{
 		".timeout":                             "duration [10ms to 1m] 900ms",
 		"notify.group_wait":                    "duration [0s to 10s] 500ms",
-		"notify.flap_threshold":                "whole number [2 to 100] 3",
+		"notify.flap_threshold":                "whole number [2 to 100] 4",
 		"notify.reminder":                      "duration [0s, or 1m to 720h] 4h",
 		"notify.max_size":                      "size [1MiB to 1024GiB] 256MiB",
 		"notify.language":                      "language [en zh-CN zh-TW] en",
