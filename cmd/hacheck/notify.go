@@ -182,10 +182,11 @@ func (a *app) deliverAtOnce(signalled context.Context, event notify.Event, cause
 // terminal or a log.
 func printable(name string) string { return quoted(name, 64) }
 
-// quoted gives text as in a Go string literal, cut to so many letters.
+// quoted gives text as in a Go string literal, but for its quotes, cut to so
+// many letters.
 func quoted(text string, most int) string {
 	literal := strconv.Quote(text)
-	plain := literal[1 : len(literal)-1]
+	plain := strings.ReplaceAll(literal[1:len(literal)-1], `\"`, `"`)
 	if runes := []rune(plain); len(runes) > most {
 		return string(runes[:most]) + "…"
 	}

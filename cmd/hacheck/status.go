@@ -61,6 +61,9 @@ type status struct {
 	Checks      []checkStatus       `json:"checks"`
 	HAProxy     *notify.HAProxy     `json:"haproxy,omitempty"`
 	Queue       *queueStatus        `json:"queue,omitempty"`
+
+	// tracksKnown is set if keepalived.conf could be read.
+	tracksKnown bool
 }
 
 // instanceStatus is an instance of keepalived.conf.
@@ -282,6 +285,7 @@ func trackedBy(configuration *keepalived.Config) map[string]trackedCheck {
 // addChecks adds the verdicts, those that keepalived hears first. Where it is
 // not known which those are, the fresh ones count.
 func (s *status) addChecks(kept []checks.Verdict, complete bool, tracked map[string]trackedCheck) {
+	s.tracksKnown = tracked != nil
 	known := len(tracked) > 0
 	for _, verdict := range kept {
 		check, ok := tracked[verdict.Name]
@@ -396,9 +400,12 @@ func (s *status) tables(text *strings.Builder) {
 		table := tabwriter.NewWriter(text, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "\nCHECK\tVERDICT\tAGE\tREASON")
 		for _, check := range s.Checks {
-			name := printable(check.Name) + " (not tracked)"
-			if check.Tracked {
+			name := printable(check.Name)
+			switch {
+			case check.Tracked:
 				name = quoted(check.Command, 60)
+			case s.tracksKnown:
+				name += " (not tracked)"
 			}
 			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", name, statusWords[check.Status], roughly(s.Time.Sub(check.Time)), check.Reason)
 		}

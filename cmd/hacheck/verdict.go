@@ -68,7 +68,7 @@ func (a *app) keep(verdict checks.Verdict) {
 
 // changeWait is how long a run whose verdict differs waits for one that keeps
 // its own in this moment.
-const changeWait = 10 * time.Millisecond
+const changeWait = 20 * time.Millisecond
 
 // replace keeps the verdict and gives the one before. Two runs at once, as when
 // keepalived starts the next before the last has ended, would both find the same
