@@ -38,19 +38,6 @@ func (a *app) askMaintenance() *lookup[*checks.Maintenance] {
 	})
 }
 
-// maintenance gives the one in force; ok is false if there is none, or none
-// that can be read, of which the log is warned.
-func (a *app) maintenance(ctx context.Context) (m checks.Maintenance, ok bool) {
-	found, err := a.askMaintenance().wait(ctx)
-	if err != nil {
-		a.log.Warn("maintenance", "error", err)
-	}
-	if found == nil {
-		return checks.Maintenance{}, false
-	}
-	return *found, true
-}
-
 // restoreMaintenance brings the copy for checks of other accounts back after a
 // reboot. keepalived calls the hook when it starts, so a drain goes on then.
 func (a *app) restoreMaintenance(ctx context.Context) {
