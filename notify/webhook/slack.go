@@ -53,7 +53,15 @@ func slackEscape(text string) string {
 }
 
 // slackUnits counts the characters of a text that slackEscape is yet to see.
-func slackUnits(r rune) int { return len(slackEscape(string(r))) - octets(r) + units(r) }
+func slackUnits(r rune) int {
+	switch r {
+	case '&':
+		return len("&amp;")
+	case '<', '>':
+		return len("&lt;")
+	}
+	return units(r)
+}
 
 // slackAnswer is what Slack and its imitators answer instead of "ok".
 type slackAnswer struct {
