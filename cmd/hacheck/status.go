@@ -108,7 +108,8 @@ func (a *app) status() error {
 	conf := lookUp(a.keepalivedConfig)
 	addresses := lookUp(func() (keepalived.Addresses, error) { return keepalived.LocalAddresses(ctx) })
 	verdicts := lookUp(func() ([]checks.Verdict, error) { return checks.LastVerdicts(a.config.RunDir) })
-	backends := lookUp(func() ([]checks.Result, error) { return a.haproxyBackends(ctx, budget) })
+	// A frozen HAProxy is told in its own words, which come before the end.
+	backends := lookUp(func() ([]checks.Result, error) { return a.haproxyBackends(ctx, budget*3/4) })
 	queue := lookUp(func() (*queueStatus, error) { return a.queueStatus(ctx) })
 
 	s := &status{
