@@ -424,8 +424,21 @@ type transition struct {
 	why    *regexp.Regexp
 }
 
-// subjectLine begins the subject of every mail: [MASTER] VI_1 on lab-a.
-var subjectLine = regexp.MustCompile(`^\[(\w+)\] (?:group )?(\S+) on (\S+?)(?::|$| \()`)
+// subjectLine begins the subject of every mail: "[MASTER] VI_1, VI_2 on lab-a" or,
+// at the end of a FAULT, "[RESOLVED] VI_1 on lab-a, now BACKUP".
+var subjectLine = regexp.MustCompile(`^\[([^\]]+)\] (?:group )?(.+?) on ([\w-]+)(?:, now (\w+))?(?::|$| \()`)
+
+// about says which transitions a mail tells, as its subject has them.
+func (mail letter) about() (state string, names []string, host string, ok bool) {
+	m := subjectLine.FindStringSubmatch(mail.subject)
+	if m == nil {
+		return "", nil, "", false
+	}
+	if state = m[1]; m[4] != "" {
+		state = m[4]
+	}
+	return state, strings.Split(m[2], ", "), m[3], true
+}
 
 // verdictLines is the part of a mail that says why, its line breaks folded.
 var verdictLines = regexp.MustCompile(`Check (?:! )?\S+: (\w+).*? Reason (?:! )?(.+?) Age `)
@@ -438,8 +451,10 @@ func (l *lab) told(ctx context.Context, t *testing.T, c *configuration, mark tim
 	counts := func() map[string]int {
 		found := map[string]int{}
 		for _, mail := range l.receivers.mailsSince(mark) {
-			if m := subjectLine.FindStringSubmatch(mail.subject); m != nil {
-				found[key(m[1], m[2], m[3])]++
+			if state, names, host, ok := mail.about(); ok {
+				for _, name := range names {
+					found[key(state, name, host)]++
+				}
 			}
 		}
 		return found
@@ -483,17 +498,22 @@ func (l *lab) told(ctx context.Context, t *testing.T, c *configuration, mark tim
 		}
 	}
 	for _, mail := range mails {
-		m := subjectLine.FindStringSubmatch(mail.subject)
-		if m == nil {
+		state, names, host, ok := mail.about()
+		if !ok {
 			t.Errorf("the subject %q does not say state, name and node", mail.subject)
 			continue
 		}
-		want, known := wants[key(m[1], m[2], m[3])]
-		if !known {
-			t.Errorf("unexpected mail %q", mail.subject)
-			continue
+		for _, name := range names {
+			want, known := wants[key(state, name, host)]
+			if !known {
+				t.Errorf("unexpected mail %q", mail.subject)
+				continue
+			}
+			l.checkMail(t, mail, want.transition, want.subject)
 		}
-		l.checkMail(t, mail, want.transition, want.subject)
+		if want := wants[key(state, names[0], host)]; want.times > 0 && len(names) != len(c.subjects) {
+			t.Errorf("the mail %q tells of %d instances, want one mail for all %d", mail.subject, len(names), len(c.subjects))
+		}
 	}
 	if c.webhooks {
 		l.checkPosts(ctx, t, c, mark, mails)
