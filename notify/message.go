@@ -2,7 +2,9 @@ package notify
 
 import "time"
 
-// Message is an event as it is said to people, in one language.
+// Message is a notification as it is said to people, in one language. What is
+// said here of invisible characters and widths holds for the built-in wording:
+// the words of a template are the operator's.
 type Message struct {
 	// Subject is one line of at most 120 characters, the most important first.
 	// It never holds a line break, a control or an invisible character.
@@ -10,8 +12,9 @@ type Message struct {
 	// Text is the plain form: UTF-8, lines ended by "\n" and at most 78 columns
 	// wide, except commands, which are kept whole to be copied.
 	Text string
-	// HTML is a whole document that says the same. It refers to nothing
-	// outside itself and takes its colours from the reader's light or dark mode.
+	// HTML is a whole document that says the same. It needs nothing outside
+	// itself and takes its colours from the reader's light or dark mode. It is
+	// empty where a template words the text and not the HTML.
 	HTML string
 }
 

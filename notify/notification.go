@@ -66,7 +66,7 @@ func (n Notification) Latest() []Event {
 }
 
 // Severity tells how urgent a notification is: the highest of its events' last
-// severities (see Severity), that is of how things stand now. A Test is info, a
+// severities (see Severity) by the last verdict, that is of how things stand now. A Test is info, a
 // Flapping a warning at least. In a Summary a FAULT counts in full, though it
 // came during the maintenance: that is over.
 func (n Notification) Severity() Level {
@@ -80,6 +80,9 @@ func (n Notification) Severity() Level {
 	for _, event := range n.Latest() {
 		if n.story() == Summary {
 			event.Maintenance = nil
+		}
+		if n.Verdict != nil {
+			event.Verdict = n.Verdict
 		}
 		switch level := Severity(event); {
 		case level == Critical, level == Warning && highest == Info:

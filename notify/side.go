@@ -48,6 +48,11 @@ func (n Notification) sides() []side {
 	}
 	for i := range sides {
 		sides[i].disown(owned)
+		// The last look at the check holds for all: the message must not say
+		// that it fails and that it passes.
+		if n.Verdict != nil {
+			sides[i].whole.Verdict = n.Verdict
+		}
 	}
 	slices.SortStableFunc(sides, func(a, b side) int { return urgencyOf(b) - urgencyOf(a) })
 	return sides

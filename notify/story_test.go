@@ -200,6 +200,11 @@ func TestNotificationSeverity(t *testing.T) {
 			t.Errorf("%s: %s instead of %s", name, got, want)
 		}
 	}
+	master, backup := second(0, Master, Backup), at(40*time.Millisecond, "VI_1", Backup, Fault)
+	backup.Verdict.Status = "fail"
+	if got := told(Transition, master, backup).Severity(); got != Critical {
+		t.Errorf("a MASTER beside an instance whose later look shows that the check fails: %s", got)
+	}
 	during := func(event Event) Event {
 		event.Maintenance = &Maintenance{Until: noon.Add(time.Hour)}
 		return event

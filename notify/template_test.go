@@ -163,6 +163,16 @@ func TestTemplateFails(t *testing.T) {
 	}
 }
 
+// A check that reads a configuration with templates pays for this at each start.
+func BenchmarkParseTemplate(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseTemplate("[{{.State}}] {{join .Names \", \"}} on {{.Host}}", "{{.Text}}\n{{range .Events}}{{local .Time}} {{.State}}\n{{end}}", ""); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // FuzzParseTemplate gives any source: reading and trying it must end, without
 // a panic and within the limits.
 func FuzzParseTemplate(f *testing.F) {
