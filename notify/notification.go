@@ -66,9 +66,9 @@ func (n Notification) Latest() []Event {
 }
 
 // Severity tells how urgent a notification is: the highest of its events' last
-// severities (see Severity) by the last verdict, that is of how things stand now. A Test is info, a
-// Flapping a warning at least. In a Summary a FAULT counts in full, though it
-// came during the maintenance: that is over.
+// severities (see Severity) by the last verdict, that is of how things stand
+// now. A Test is info, a Flapping a warning at least. In a Summary a FAULT counts
+// in full, though it came during the maintenance: that is over.
 func (n Notification) Severity() Level {
 	highest := Info
 	switch n.story() {
