@@ -14,7 +14,8 @@ type Preset string
 
 // The kinds of receivers.
 const (
-	// Generic takes hacheck's own document; see Version and SignatureHeader.
+	// Generic takes hacheck's own document; see notify.Document and
+	// SignatureHeader.
 	Generic Preset = "generic"
 	// DingTalk, WeCom, Feishu and Lark, which is Feishu's name outside China,
 	// are bots in a group chat.
