@@ -79,6 +79,7 @@ func TestMistakes(t *testing.T) {
 		{"a token in the file", "notify:\n  channels:\n    - type: ntfy\n      token: s3cret\n", `hacheck.yaml:4:7: this ntfy channel has no key "token" (secrets live in files: write it to a file of mode 0600 and name that in token_file)`},
 		{"a token of another name", "notify:\n  channels:\n    - type: pagerduty\n      routing_key: s3cret\n", `hacheck.yaml:4:7: this pagerduty channel has no key "routing_key" (secrets live in files of mode 0600, which are named in token_file or headers_file)`},
 		{"the place of a channel's mistake", "notify:\n  channels:\n    - type: slack\n      url: ftp://x/\n", `hacheck.yaml:4:12: channel slack: url: must begin with http:// or https://`},
+		{"two settings that do not go together", "notify:\n  channels:\n    - type: slack\n      url: https://x.example/\n      insecure: true\n      ca_file: /etc/ssl/ca.pem\n", `hacheck.yaml:6:16: channel slack: ca_file: has no effect together with insecure; remove one of them`},
 		{"no members", "notify:\n  channels:\n    - type: alertmanager\n", `hacheck.yaml:3:7: channel alertmanager: urls: is missing; name every member, as they do not tell each other`},
 		{"no rate", "notify:\n  channels:\n    - type: journald\n      rate_limit: 5/s\n", `hacheck.yaml:4:19: "5/s" is not a rate (write 20 for 20 in a minute, 5/10s for 5 in ten seconds, 0 for any number)`},
 		{"no state", "notify:\n  channels:\n    - type: journald\n      only: {states: [MASTER, FAULTY]}\n", `hacheck.yaml:4:31: "FAULTY" is not known here (did you mean "FAULT"?)`},

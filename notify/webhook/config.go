@@ -146,7 +146,7 @@ func New(cfg Config) (*Notifier, error) {
 	case cfg.Timeout < 0 || cfg.Timeout > maxTimeout:
 		return nil, fmt.Errorf("timeout: %s is not within 0s to %s", cfg.Timeout, maxTimeout)
 	case cfg.CAFile != "" && cfg.InsecureSkipVerify:
-		return nil, errors.New("ca_file: has no effect together with insecure_skip_verify; remove one of them")
+		return nil, errors.New("ca_file: has no effect together with insecure; remove one of them")
 	case !validValue(cfg.UserAgent):
 		return nil, errors.New("user_agent: holds a control character")
 	}

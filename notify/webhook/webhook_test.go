@@ -322,7 +322,7 @@ func TestTLS(t *testing.T) {
 		t.Errorf("with ca_file: %v", err)
 	}
 	if err := must(t, Config{Name: "hook", URL: server.URL, InsecureSkipVerify: true}).Notify(t.Context(), notifytest.Notification()); err != nil {
-		t.Errorf("with insecure_skip_verify: %v", err)
+		t.Errorf("with insecure: %v", err)
 	}
 	err = must(t, Config{Name: "hook", URL: server.URL, CAFile: file(t, "empty.pem", "no")}).Notify(t.Context(), notifytest.Notification())
 	if err == nil || notify.IsPermanent(err) || !strings.HasSuffix(err.Error(), "empty.pem: holds no PEM certificate") {
@@ -381,7 +381,7 @@ func TestNewErrors(t *testing.T) {
 		{`secret_file: is neither an absolute path nor the bare name of a systemd credential`, good(func(c *Config) { c.SecretFile = "a/b" })},
 		{`headers_file: is neither an absolute path nor the bare name of a systemd credential`, good(func(c *Config) { c.HeadersFile = ".." })},
 		{`ca_file: "ca.pem" is not an absolute path`, good(func(c *Config) { c.CAFile = "ca.pem" })},
-		{"ca_file: has no effect together with insecure_skip_verify; remove one of them", good(func(c *Config) { c.CAFile = "/ca"; c.InsecureSkipVerify = true })},
+		{"ca_file: has no effect together with insecure; remove one of them", good(func(c *Config) { c.CAFile = "/ca"; c.InsecureSkipVerify = true })},
 		{`headers: "a b" is not a header name`, good(func(c *Config) { c.Headers = map[string]string{"a b": "x"} })},
 		{"headers: the value of X-Key holds a control character", good(func(c *Config) { c.Headers = map[string]string{"X-Key": headerSecret + "\r\nX: y"} })},
 		{"headers: content-type is set by hacheck itself", good(func(c *Config) { c.Headers = map[string]string{"content-type": "x"} })},
