@@ -15,7 +15,7 @@ BUILD_FLAGS := -trimpath -buildvcs=auto -ldflags '-s -w -X main.version=$(VERSIO
 
 .PHONY: help
 help: ## show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build the static binary bin/hacheck (GOARCH=arm64 for the other platform)
@@ -41,16 +41,30 @@ race: ## run the tests under the race detector
 lint: ## gofmt, vet and staticcheck, the lab included
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt would change:" $$unformatted; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags lab ./...
+	$(GO) vet -tags lab,release ./...
 	$(GO) run $(STATICCHECK) ./...
-	$(GO) run $(STATICCHECK) -tags lab ./test/...
+	$(GO) run $(STATICCHECK) -tags lab,release ./test/...
 	@test/install lint
 	shellcheck .ci/run test/install $$(git ls-files '*.sh')
+	shellcheck --shell=sh packaging/deb/postinst packaging/deb/prerm packaging/deb/postrm packaging/rpm/pre packaging/rpm/post packaging/rpm/preun packaging/rpm/postun
 
 .PHONY: lab
 lab: ## two real nodes with systemd, keepalived and HAProxy fail over (root, about 10 minutes)
 	@test/install lab
 	$(GO) test -tags lab -count=1 -timeout 25m -v ./test/lab
+
+.PHONY: packages
+packages: ## build dist: deb, rpm and archive for both platforms, checksums, bill of materials
+	$(GO) run ./packaging/release -out dist
+
+.PHONY: release
+release: ## the same from a work tree without changes; the version is the tag's
+	$(GO) run ./packaging/release -clean -out dist
+
+.PHONY: package-test
+package-test: ## build the packages twice, check and install them (root, about 5 minutes)
+	@test/install package
+	$(GO) test -tags release -count=1 -timeout 20m -v ./test/release
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (default 5m each)

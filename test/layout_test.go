@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	"hacheck/test":              {},
 	"hacheck/test/demo":         {},
 	"hacheck/test/lab":          {"hacheck/notify"},
+	"hacheck/test/release":      {},
 	"hacheck/bench":             {},
 	"hacheck/bench/empty":       {},
 }

@@ -12,9 +12,6 @@ import (
 	"strings"
 )
 
-// maxBinary bounds the stripped program, in bytes.
-const maxBinary = 12_000_000
-
 // maintainer stands in the packages.
 const maintainer = "hacheck maintainers <maintainers@hacheck.invalid>"
 
@@ -119,14 +116,6 @@ func (b *build) platform(ctx context.Context, arch string) error {
 	program := filepath.Join(b.stage, "hacheck")
 	if err := b.compile(ctx, arch, program); err != nil {
 		return err
-	}
-	info, err := os.Stat(program)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%s: %d bytes, of %d at most\n", arch, info.Size(), maxBinary)
-	if info.Size() > maxBinary {
-		return fmt.Errorf("the program has %d bytes, more than %d", info.Size(), maxBinary)
 	}
 	name := fmt.Sprintf("hacheck_%s_linux_%s", b.source.version, arch)
 
