@@ -51,6 +51,7 @@ func TestLab(t *testing.T) {
 	for _, configuration := range []*configuration{webConfiguration(), dualConfiguration(), syncConfiguration()} {
 		t.Run(configuration.name, func(t *testing.T) { l.scenarios(ctx, t, configuration) })
 	}
+	t.Run("notifications", func(t *testing.T) { l.notifications(ctx, t) })
 	t.Run("split brain", func(t *testing.T) { l.splitBrain(ctx, t) })
 	t.Run("usual scripts", func(t *testing.T) { l.usualScripts(ctx, t) })
 	t.Run("systemd", func(t *testing.T) { l.systemdCheck(ctx, t) })

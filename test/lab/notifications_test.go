@@ -1,0 +1,160 @@
+//go:build lab
+
+package lab
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"hacheck/notify"
+)
+
+// What the default settings promise about notifications.
+const (
+	// toldWithin is from the last transition of a failover until the one mail
+	// about it is with the relay.
+	toldWithin = time.Second
+	// flaps is how often an instance changes on each node, and flapMessages how
+	// many mails a node may make of it, the one that it is over included.
+	flaps        = 20
+	flapMessages = 3
+	// flapWindow and flapSettle are the defaults of hacheck.yaml: what lies
+	// longer back counts no more, and a flap is over when it is quiet so long.
+	flapWindow = time.Minute
+	flapSettle = 15 * time.Second
+)
+
+// notifications runs the pair with two VIPs without any hacheck.yaml: mail goes
+// where keepalived.conf says, and grouping and flaps are as they come.
+func (l *lab) notifications(ctx context.Context, t *testing.T) {
+	c := dualConfiguration()
+	c.name, c.hacheckYAML = "dual-vip, no hacheck.yaml", ""
+	if err := l.install(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	l.start(ctx, t, c)
+	l.step(ctx, t, c, "one failover, one mail a node", func(t *testing.T, row *row) { l.oneMail(ctx, t, c, row) })
+	l.step(ctx, t, c, fmt.Sprintf("%d transitions", flaps), func(t *testing.T, row *row) { l.flap(ctx, t, c, row) })
+}
+
+// settled waits until nothing has changed for so long that no message is held
+// back on account of what came before.
+func (l *lab) settled(ctx context.Context, c *configuration) error {
+	quiet := time.Now()
+	return waitFor(ctx, 2*flapWindow, "a minute without a transition", func() bool {
+		for _, n := range l.nodes() {
+			if changes := n.vips.since(c.vips(), quiet); len(changes) > 0 {
+				quiet = changes[len(changes)-1].at
+			}
+		}
+		return time.Since(quiet) > flapWindow
+	})
+}
+
+// oneMail kills HAProxy on node a: two instances change on each node, and each
+// node says so once and at once.
+func (l *lab) oneMail(ctx context.Context, t *testing.T, c *configuration, row *row) {
+	if err := l.settled(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	mark := time.Now()
+	if err := l.a.script(ctx, killHAProxy); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.atB(ctx, c, mark, c.detection()+c.failover(), row); err != nil {
+		t.Fatal(err)
+	}
+	row.mails = l.told(ctx, t, c, mark, []transition{
+		{node: l.a, state: c.lost(), times: 1, status: "FAIL"},
+		{node: l.b, state: notify.Master, times: 1, status: "PASS"},
+	}, nil)
+	var notes []string
+	for _, n := range l.nodes() {
+		changes := n.vips.since(c.vips(), mark)
+		if len(changes) == 0 {
+			t.Fatalf("no VIP changed on node %s", n.name)
+		}
+		last := changes[len(changes)-1].at
+		for _, mail := range l.receivers.mailsSince(mark) {
+			if mail.peer != n.address {
+				continue
+			}
+			took := mail.at.Sub(last)
+			notes = append(notes, fmt.Sprintf("%s: mail %d ms after the last VIP moved", n.host(), took.Milliseconds()))
+			if took > toldWithin {
+				t.Errorf("the mail %q came %s after the transition, want %s at most", mail.subject, took.Round(time.Millisecond), toldWithin)
+			}
+		}
+	}
+	row.note = strings.Join(notes, ", ")
+	row.exit = strconv.Itoa(l.a.run(ctx, c.check...).code)
+	if err := l.a.script(ctx, startHAProxy); err != nil {
+		t.Error(err)
+	}
+}
+
+// flap stops and starts keepalived on node a until each instance of each node
+// has changed so often.
+func (l *lab) flap(ctx context.Context, t *testing.T, c *configuration, row *row) {
+	if err := l.settled(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	vips := c.vips()
+	mark := time.Now()
+	for range flaps / 2 {
+		if err := l.a.script(ctx, "systemctl stop keepalived"); err != nil {
+			t.Fatal(err)
+		}
+		if err := waitFor(ctx, 10*time.Second, "all VIPs on node b", func() bool { return l.b.vips.count(vips) == len(vips) }); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.a.script(ctx, "systemctl start keepalived"); err != nil {
+			t.Fatal(err)
+		}
+		if err := waitFor(ctx, 15*time.Second, "all VIPs back on node a", func() bool {
+			return l.a.vips.count(vips) == len(vips) && l.b.vips.count(vips) == 0
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	row.took = time.Since(mark)
+	for _, n := range l.nodes() {
+		err := waitFor(ctx, 3*flapSettle, "the mail that the flap on node "+n.name+" is over", func() bool {
+			for _, mail := range l.receivers.mailsSince(mark) {
+				if mail.peer == n.address && strings.HasPrefix(mail.subject, "[SETTLED") {
+					return true
+				}
+			}
+			return false
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := l.quiet(ctx); err != nil {
+		t.Error(err)
+	}
+	l.places(c, row)
+	for _, n := range l.nodes() {
+		changes := len(n.vips.since(vips, mark)) / len(vips)
+		if changes != flaps {
+			t.Errorf("each VIP came to or left node %s %d times, want %d", n.name, changes, flaps)
+		}
+		var subjects []string
+		for _, mail := range l.receivers.mailsSince(mark) {
+			if mail.peer == n.address {
+				subjects = append(subjects, mail.subject)
+			}
+		}
+		row.mails += len(subjects)
+		if len(subjects) > flapMessages {
+			t.Errorf("node %s sent %d mails about %d transitions, want %d at most:\n%s", n.name, len(subjects), changes, flapMessages, strings.Join(subjects, "\n"))
+		}
+		t.Logf("node %s:\n%s", n.name, strings.Join(subjects, "\n"))
+	}
+	row.note = fmt.Sprintf("each VIP moved %d times (ms: the whole flap)", flaps)
+}
