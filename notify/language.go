@@ -145,8 +145,8 @@ type phrases struct {
 	alertGroup     string // 1: the group's name
 
 	// What each command shows.
-	nextAddresses, nextKeepalivedLog, nextKeepalived, nextCheck, nextHAProxy string
-	nextLinks, nextAdverts, nextPeer, nextPeerAddresses, nextConfiguration   string
+	nextAddresses, nextKeepalivedLog, nextKeepalived, nextCheck, nextStatus, nextHAProxy string
+	nextLinks, nextAdverts, nextPeer, nextPeerAddresses, nextConfiguration               string
 
 	// stories are the words beside those for a single event.
 	stories storyPhrases

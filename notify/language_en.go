@@ -153,6 +153,7 @@ func english() phrases {
 		nextKeepalivedLog: "what keepalived says about it",
 		nextKeepalived:    "does keepalived run again, and who stopped it",
 		nextCheck:         "run the check again: verdict and reason",
+		nextStatus:        "the last verdict of every check, and why",
 		nextHAProxy:       "does HAProxy run",
 		nextLinks:         "is every tracked interface up",
 		nextAdverts:       "who sends VRRP adverts here, with which priority",

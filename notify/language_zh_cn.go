@@ -162,6 +162,7 @@ func simplifiedChinese() phrases {
 		nextKeepalivedLog: "keepalived 自己的日志",
 		nextKeepalived:    "keepalived 是否已恢复运行，是谁停止的",
 		nextCheck:         "重新运行检查：结论和原因",
+		nextStatus:        "每项检查的最近结论和原因",
 		nextHAProxy:       "HAProxy 是否在运行",
 		nextLinks:         "被跟踪的接口是否都已启用",
 		nextAdverts:       "谁在发送 VRRP 通告，优先级是多少",

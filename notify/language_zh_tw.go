@@ -162,6 +162,7 @@ func traditionalChinese() phrases {
 		nextKeepalivedLog: "keepalived 自己的日誌",
 		nextKeepalived:    "keepalived 是否已恢復執行，是誰停止的",
 		nextCheck:         "重新執行檢查：結論和原因",
+		nextStatus:        "每項檢查的最近結論和原因",
 		nextHAProxy:       "HAProxy 是否在執行",
 		nextLinks:         "被追蹤的介面是否都已啟用",
 		nextAdverts:       "誰在送出 VRRP 通告，優先權是多少",

@@ -376,8 +376,29 @@ func TestCommandOfVerdict(t *testing.T) {
 	} {
 		event := Event{State: Fault, Verdict: &Verdict{Check: "tcp-0a1b2c3d", Command: command, Status: "fail"}}
 		text := Render(Notification{Event: event}, English).Text
-		if got := strings.Contains(text, "\n  "+command+"\n"); got != want || want && strings.Contains(text, "hacheck check tcp-") {
+		if got := strings.Contains(text, "\n  "+command+"\n"); got != want {
 			t.Errorf("%q is suggested: %v, want %v\n%s", command, got, want, text)
+		}
+		// There is no check of this name that could be run.
+		if strings.Contains(text, "hacheck check tcp-") {
+			t.Errorf("%q: a check is suggested that does not exist:\n%s", command, text)
+		}
+		if got := strings.Contains(text, "\n  hacheck status\n"); got == want {
+			t.Errorf("%q: hacheck status is suggested: %v\n%s", command, got, text)
+		}
+	}
+	for check, want := range map[string]string{
+		"redis":             "hacheck check redis",
+		"redis-0a1b2c3":     "hacheck check redis-0a1b2c3",
+		"redis-0A1B2C3D":    "hacheck check redis-0A1B2C3D",
+		"haproxy-0a1b2c3d":  "hacheck status",
+		"my-redis-0a1b2c3d": "hacheck status",
+		"-0a1b2c3d":         "",
+		"a b":               "",
+	} {
+		text := Render(Notification{Event: Event{State: Fault, Verdict: &Verdict{Check: check, Status: "fail"}}}, English).Text
+		if got := strings.Contains(text, "\n  "+want+"\n"); want != "" && !got || want == "" && strings.Contains(text, "\n  hacheck ") {
+			t.Errorf("the verdict of %q suggests\n%s\nwant %q", check, text, want)
 		}
 	}
 }

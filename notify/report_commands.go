@@ -35,6 +35,8 @@ func (event Event) commands(began time.Time, p *phrases) []command {
 		check.line = "hacheck haproxy"
 	case isCommand(event.Verdict.Command):
 		check.line = event.Verdict.Command
+	case madeUp(event.Verdict.Check):
+		check = command{line: "hacheck status", purpose: p.nextStatus}
 	case isWord(event.Verdict.Check, 64):
 		check.line = "hacheck check " + event.Verdict.Check
 	}
@@ -108,6 +110,14 @@ func isWord(text string, limit int) bool {
 		}
 	}
 	return true
+}
+
+// madeUp reports whether a verdict's name is one that hacheck made of a command
+// line: a word, '-' and eight hexadecimal digits. No check can be run by it.
+func madeUp(name string) bool {
+	const digits = 8
+	dash := len(name) - digits - 1
+	return dash > 0 && name[dash] == '-' && strings.Trim(name[dash+1:], "0123456789abcdef") == ""
 }
 
 // isCommand reports whether a shell takes text as it stands as one command: a
