@@ -220,6 +220,17 @@ func (k receiver) settings(c *Channel) []setting {
 		setting{"timeout", "time one attempt has", duration{&hook.Timeout, time.Second, 5 * time.Minute}})
 }
 
+// fillIn gives what is left out, and depends on other settings, the value in
+// force.
+func (c *Channel) fillIn() {
+	if c.SMTP.Port == 0 {
+		c.SMTP.Port = c.SMTP.TLS.Port()
+	}
+	if hook := &c.Webhook; hook.URL == "" {
+		hook.URL = hook.Preset.Home()
+	}
+}
+
 // notifiers builds the channel in a style.
 func (c *Channel) notifiers(style notify.Style, agent string) ([]notify.Notifier, error) {
 	built, err := c.channelKind().build(c, style, agent)
@@ -321,6 +332,7 @@ func (v channelList) read(r *reader, node *yaml.Node) {
 		channel.file, channel.line, channel.column = r.file, item.Line, item.Column
 		mistakes := len(r.errors)
 		r.section(item, "this "+channel.Name+" channel", channel.settings())
+		channel.fillIn()
 		v.notify.Channels = append(v.notify.Channels, channel)
 		if len(r.errors) > mistakes {
 			continue
@@ -375,9 +387,26 @@ func channelKindOf(r *reader, node *yaml.Node) ChannelKind {
 func (v channelList) show() any {
 	list := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
 	for _, channel := range v.notify.Channels {
-		list.Content = append(list.Content, showSection(channel.settings()))
+		list.Content = append(list.Content, withoutEmpty(showSection(channel.settings())))
 	}
 	return list
+}
+
+// withoutEmpty leaves out of a mapping and those within it what is empty, which
+// in a channel is the same as not to write it.
+func withoutEmpty(mapping *yaml.Node) *yaml.Node {
+	all := mapping.Content
+	mapping.Content = nil
+	for i := 0; i+1 < len(all); i += 2 {
+		val := all[i+1]
+		if val.Kind == yaml.MappingNode {
+			val = withoutEmpty(val)
+		}
+		if val.Value != "" || len(val.Content) > 0 {
+			mapping.Content = append(mapping.Content, all[i], val)
+		}
+	}
+	return mapping
 }
 
 func (v channelList) form() Form { return Form{Type: "list of channels"} }

@@ -90,6 +90,61 @@ notify:
 	}
 }
 
+// What is left out has the value in force, and what is not set is not shown.
+func TestShowFillsIn(t *testing.T) {
+	for channel, want := range map[string]string{
+		"{type: smtp, host: relay, from: a@example.org, to: b@example.org}": `
+        - name: smtp
+          type: smtp
+          host: relay
+          port: 587
+          tls: starttls
+          allow_clear_auth: false
+          from: a@example.org
+          to:
+            - b@example.org
+          timeout: 20s
+          language: en
+          only:
+            severity: info
+          rate_limit: 0
+`,
+		"{type: slack, url_file: /s, template: {subject: x}, only: {states: MASTER}}": `
+        - name: slack
+          type: slack
+          url_file: /s
+          insecure: false
+          timeout: 10s
+          language: en
+          template:
+            subject: x
+          only:
+            states:
+                - MASTER
+            severity: info
+          rate_limit: 1/1s
+`,
+		"{type: bark, token_file: /t}":                                               "\n          url: https://api.day.app\n",
+		"{type: bark, token_file: /t, url: https://bark.example.org/x}":              "\n          url: https://bark.example.org/x\n",
+		"{type: smtp, host: r, from: a@b.c, to: a@b.c, tls: tls}":                    "\n          port: 465\n",
+		"{type: smtp, host: r, from: a@b.c, to: a@b.c, port: 0, tls: none}":          "\n          port: 25\n",
+		"{type: smtp, host: r, from: a@b.c, to: a@b.c, port: 2525, tls: starttls}":   "\n          port: 2525\n",
+		"{tls: opportunistic, type: smtp, host: r, from: a@b.c, to: a@b.c, port: 0}": "\n          port: 25\n",
+	} {
+		c := load(t, "notify:\n  channels:\n    - "+channel+"\n")
+		if got := mistakes(c); got != "" {
+			t.Fatal(got)
+		}
+		shown, err := c.Show()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(shown), want) {
+			t.Errorf("%s is shown as\n%s\nwant%s", channel, shown, want)
+		}
+	}
+}
+
 // A channel's own words are read from where its file says; words that cannot be
 // used are told with their place, and the channel works without them.
 func TestTemplate(t *testing.T) {

@@ -34,6 +34,18 @@ const (
 	NoTLS TLSMode = "none"
 )
 
+// Port is where relays listen for connections protected in this way.
+func (m TLSMode) Port() int {
+	switch m {
+	case StartTLS:
+		return 587
+	case ImplicitTLS:
+		return 465
+	default:
+		return 25
+	}
+}
+
 // DefaultTimeout bounds one attempt, from the name lookup to the relay's last
 // answer.
 const DefaultTimeout = 20 * time.Second
@@ -49,7 +61,7 @@ type Config struct {
 	// Host is the relay's name or address, without a port; required.
 	Host string
 	// Port is 1 to 65535; 0 means 587 for StartTLS, 465 for ImplicitTLS and
-	// 25 for Opportunistic and NoTLS.
+	// 25 for Opportunistic and NoTLS; see TLSMode.Port.
 	Port int
 	// TLS is empty for StartTLS.
 	TLS TLSMode
@@ -141,14 +153,7 @@ func New(cfg Config) (*Notifier, error) {
 		return nil, fmt.Errorf("timeout: %s is not within 0s to %s", cfg.Timeout, MaxTimeout)
 	}
 	if cfg.Port == 0 {
-		switch cfg.TLS {
-		case StartTLS:
-			cfg.Port = 587
-		case ImplicitTLS:
-			cfg.Port = 465
-		default:
-			cfg.Port = 25
-		}
+		cfg.Port = cfg.TLS.Port()
 	}
 	if cfg.ServerName == "" {
 		cfg.ServerName = cfg.Host

@@ -82,11 +82,16 @@ func (p Preset) Limit() (requests int, per time.Duration) {
 	}
 }
 
+// Home is the vendor's own server, to which a channel of the kind posts that
+// names no URL; empty if each has a URL of its own.
+func (p Preset) Home() string {
+	kind, _ := p.preset()
+	return kind.home
+}
+
 // preset is all in which one kind of receiver differs from another.
 type preset struct {
-	// home is the vendor's own server, for a channel that names no URL; empty
-	// if each channel has a URL of its own.
-	home string
+	home string // see Preset.Home
 	// signs is whether requests can be signed with a key.
 	signs bool
 	// token says what the token file holds; empty if there is none.
