@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -56,9 +55,9 @@ func items(notes string) []string {
 	return all
 }
 
-// packageChangelog is the changelog of the packages in nfpm's terms: the one
-// entry of this version. The whole is beside it.
-func packageChangelog(s source, notes string) ([]byte, error) {
+// rpmChangelog is the changelog of the rpm in nfpm's terms: the one entry of this
+// version. The whole is beside it.
+func rpmChangelog(s source, notes string) ([]byte, error) {
 	type change struct {
 		Note string `yaml:"note"`
 	}
@@ -66,25 +65,30 @@ func packageChangelog(s source, notes string) ([]byte, error) {
 		Semver   string    `yaml:"semver"`
 		Date     time.Time `yaml:"date"`
 		Packager string    `yaml:"packager"`
-		Deb      any       `yaml:"deb"`
 		Changes  []change  `yaml:"changes"`
 	}
-	e := entry{
-		Semver: s.version + "-1", Date: s.date, Packager: maintainer,
-		Deb: map[string]any{"urgency": "medium", "distributions": []string{"unstable"}},
-	}
+	e := entry{Semver: s.version + "-1", Date: s.date, Packager: maintainer}
 	for _, text := range items(notes) {
-		e.Changes = append(e.Changes, change{wrap(text, 74)})
-	}
-	if len(e.Changes) == 0 {
-		return nil, errors.New("CHANGELOG.md: the section of this version has no list of changes")
+		e.Changes = append(e.Changes, change{wrap(text, 74, "  ")})
 	}
 	return yaml.Marshal([]entry{e})
 }
 
-// wrap breaks text into lines, of which all but the first are indented as dpkg
-// wants it.
-func wrap(text string, width int) string {
+// debChangelog is the same entry in deb-changelog(5)'s form. nfpm's own makes an
+// item of every line.
+func debChangelog(s source, notes string) []byte {
+	var text strings.Builder
+	fmt.Fprintf(&text, "hacheck (%s-1) unstable; urgency=medium\n\n", s.version)
+	for _, item := range items(notes) {
+		fmt.Fprintf(&text, "  * %s\n", wrap(item, 74, "    "))
+	}
+	fmt.Fprintf(&text, "\n -- %s  %s\n", maintainer, s.date.UTC().Format(time.RFC1123Z))
+	return []byte(text.String())
+}
+
+// wrap breaks text into lines of at most width characters, of which all but the
+// first are indented.
+func wrap(text string, width int, indent string) string {
 	var lines []string
 	line := ""
 	for word := range strings.FieldsSeq(text) {
@@ -98,5 +102,5 @@ func wrap(text string, width int) string {
 			line += " " + word
 		}
 	}
-	return strings.Join(append(lines, line), "\n    ")
+	return strings.Join(append(lines, line), "\n"+indent)
 }

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -44,7 +45,13 @@ func (b *build) documents(ctx context.Context) error {
 	if err := os.WriteFile(filepath.Join(b.out, "CHANGES.md"), []byte("# hacheck "+b.source.version+"\n\n"+b.notes), 0o644); err != nil {
 		return err
 	}
-	entry, err := packageChangelog(b.source, b.notes)
+	if len(items(b.notes)) == 0 {
+		return errors.New("CHANGELOG.md: the section of this version has no list of changes")
+	}
+	if err := b.writeGzip("changelog.Debian.gz", debChangelog(b.source, b.notes)); err != nil {
+		return err
+	}
+	entry, err := rpmChangelog(b.source, b.notes)
 	if err != nil {
 		return err
 	}
@@ -164,7 +171,11 @@ func (b *build) packageAs(ctx context.Context, format string, env []string) erro
 	if err != nil {
 		return err
 	}
-	changed := strings.Replace(string(settings), "${CHANGELOG}", filepath.Join(b.stage, "changelog.yaml"), 1)
+	changelog := ""
+	if format == "rpm" {
+		changelog = filepath.Join(b.stage, "changelog.yaml")
+	}
+	changed := strings.Replace(string(settings), "${CHANGELOG}", changelog, 1)
 	file := filepath.Join(b.stage, "nfpm.yaml")
 	if err := os.WriteFile(file, []byte(changed), 0o644); err != nil {
 		return err

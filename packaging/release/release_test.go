@@ -97,16 +97,25 @@ func TestSection(t *testing.T) {
 	}
 }
 
-func TestPackageChangelog(t *testing.T) {
+func TestChangelogsOfThePackages(t *testing.T) {
 	s := commit(0, "fffffff", false)
 	s.version = "1.2.0"
-	got, err := packageChangelog(s, "- One thing,\n  on two lines.\n- "+strings.Repeat("word ", 20)+"\n")
+	notes := "- One thing,\n  on two lines.\n- " + strings.Repeat("word ", 20) + "\n"
+	const deb = "hacheck (1.2.0-1) unstable; urgency=medium\n\n" +
+		"  * One thing, on two lines.\n" +
+		"  * word word word word word word word word word word word word word word word\n" +
+		"    word word word word word\n\n" +
+		" -- " + maintainer + "  Sat, 14 Mar 2026 09:26:53 +0000\n"
+	if got := string(debChangelog(s, notes)); got != deb {
+		t.Errorf("got\n%s\nwant\n%s", got, deb)
+	}
+	rpm, err := rpmChangelog(s, notes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"semver: 1.2.0-1", "2026-03-14T09:26:53Z", "note: One thing, on two lines.", "word\n", "    word"} {
-		if !strings.Contains(string(got), want) {
-			t.Errorf("%q is missing in\n%s", want, got)
+	for _, want := range []string{"semver: 1.2.0-1", "2026-03-14T09:26:53Z", "note: One thing, on two lines.", "word\n", "  word"} {
+		if !strings.Contains(string(rpm), want) {
+			t.Errorf("%q is missing in\n%s", want, rpm)
 		}
 	}
 }
