@@ -42,6 +42,7 @@ var mayImport = map[string][]string{
 	"hacheck/packaging/release": {},
 	"hacheck/test":              {},
 	"hacheck/test/demo":         {},
+	"hacheck/test/docs":         {},
 	"hacheck/test/lab":          {"hacheck/notify"},
 	"hacheck/test/release":      {},
 	"hacheck/bench":             {},
