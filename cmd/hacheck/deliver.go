@@ -114,11 +114,7 @@ func (a *app) outcome(channels config.Channels, report spool.Report, err error) 
 
 // delivery gives the channels in force and the rules of delivering to them.
 func (a *app) delivery(ctx context.Context, rule patience) (config.Channels, spool.Policy, error) {
-	var defaults config.MailDefaults
-	if a.config.UsesMailDefaults() {
-		defaults = a.mailDefaults(ctx)
-	}
-	channels, err := a.config.InForce(defaults, version)
+	channels, err := a.channels(ctx)
 	if err != nil {
 		return channels, spool.Policy{}, configError(fmt.Errorf("events wait until the configuration is mended:\n%w", err))
 	}

@@ -92,7 +92,7 @@ func (a *app) dryRun(call keepalived.Event) error {
 	defer cancel()
 	channels, err := a.channels(ctx)
 	if err != nil {
-		return err
+		return configError(err)
 	}
 	notification := notify.Notification{Event: event}
 	answer := previews{Event: event, Channels: []preview{}}
@@ -127,17 +127,13 @@ func show(ctx context.Context, channel notify.Notifier, notification notify.Noti
 	return shown
 }
 
-// channels are those in force.
+// channels are those in force. The error is about the configuration.
 func (a *app) channels(ctx context.Context) (config.Channels, error) {
 	var defaults config.MailDefaults
 	if a.config.UsesMailDefaults() {
 		defaults = a.mailDefaults(ctx)
 	}
-	channels, err := a.config.InForce(defaults, version)
-	if err != nil {
-		return config.Channels{}, configError(err)
-	}
-	return channels, nil
+	return a.config.InForce(defaults, version)
 }
 
 // failures ends a command: what says what went wrong on a number of channels,
@@ -196,7 +192,7 @@ func (a *app) test(name string) error {
 	defer stop()
 	channels, err := a.channels(ctx)
 	if err != nil {
-		return err
+		return configError(err)
 	}
 	chosen := channels.Notifiers
 	if name != "" {
