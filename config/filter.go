@@ -134,6 +134,8 @@ type filter struct {
 	only Only
 }
 
+var _ notify.Skipper = filter{}
+
 // filtered puts the filter before a channel. The channel's own Preview stays to
 // be seen.
 func filtered(notifier notify.Notifier, only Only) notify.Notifier {

@@ -109,9 +109,7 @@ func TestOnly(t *testing.T) {
 				t.Errorf("story %q, want %q", got.Story, test.tell.Story)
 			}
 			reason, skips := "", false
-			if skipper, ok := channel.(interface {
-				Skips(notify.Notification) (string, bool)
-			}); ok {
+			if skipper, ok := channel.(notify.Skipper); ok {
 				reason, skips = skipper.Skips(test.tell)
 			} else if test.only != "{}" {
 				t.Fatal("the channel does not say what it skips")

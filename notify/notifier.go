@@ -29,6 +29,14 @@ type Previewer interface {
 	Preview(notification Notification) (string, error)
 }
 
+// Skipper is a Notifier that does not want every notification.
+type Skipper interface {
+	// Skips reports whether Notify would deliver nothing of the notification,
+	// and succeed, and why. It is quick and opens nothing, so that one who
+	// keeps to a rate limit can ask before a message is counted.
+	Skips(notification Notification) (reason string, skip bool)
+}
+
 // PermanentError marks a failure that trying again cannot mend.
 type PermanentError struct{ Err error }
 

@@ -23,15 +23,10 @@ const previewBudget = 10 * time.Second
 // attemptGrace is what a channel gets to notice that its time is over.
 const attemptGrace = 250 * time.Millisecond
 
-// skipper is a channel that does not want every notification.
-type skipper interface {
-	Skips(n notify.Notification) (reason string, skip bool)
-}
-
 // skipped gives the reason for which a channel does not send a notification; ""
 // if it does.
 func skipped(channel notify.Notifier, notification notify.Notification) string {
-	if choosy, ok := channel.(skipper); ok {
+	if choosy, ok := channel.(notify.Skipper); ok {
 		if reason, skip := choosy.Skips(notification); skip {
 			return orText(reason, "the channel does not want it")
 		}
