@@ -25,6 +25,9 @@ type app struct {
 	// signals gets the endSignals that arrive; nil leaves them to the system.
 	signals chan os.Signal
 
+	// step, where set, sees every step of the spool (see spool.Spool.Trace).
+	step func(string)
+
 	// args is the command line without the program's name.
 	args []string
 	// ignoreMaintenance lets a check answer although this node is drained.

@@ -69,36 +69,35 @@ func (a *app) drain(ctx context.Context, queue *spool.Spool, rule patience) erro
 	if err != nil {
 		return err
 	}
+	policy.Parting = partingTime
 	report, err := queue.Drain(ctx, channels.Notifiers, policy)
 	return a.outcome(channels, report, err)
 }
 
 // drainAsHook delivers within the hook's budget, which begins anew with every
 // event that other hooks leave to this one: they have ended, and where no unit
-// or cron job delivers there is nobody else.
+// or cron job delivers there is nobody else. After a signal, with which
+// keepalived stops and perhaps the machine, nothing waits any more, and the end
+// comes after partingTime.
 func (a *app) drainAsHook(signalled context.Context, queue *spool.Spool) error {
 	budget := a.config.Notify.Budget
-	channels, policy, err := a.delivery(signalled, patience{impatient: true, stay: budget})
+	channels, policy, err := a.delivery(context.WithoutCancel(signalled), patience{impatient: true, stay: budget})
 	if err != nil {
 		return err
 	}
-	run := func(parent context.Context, budget time.Duration) (spool.Report, error) {
-		ctx, cancel := context.WithTimeout(parent, budget)
-		defer cancel()
-		return queue.Drain(ctx, channels.Notifiers, policy)
+	ending, end := context.WithCancel(context.Background())
+	defer end()
+	stop := context.AfterFunc(signalled, func() { time.AfterFunc(partingTime, end) })
+	defer stop()
+	policy.Hurry = signalled.Done()
+	for {
+		ctx, cancel := context.WithTimeout(ending, budget)
+		report, err := queue.Drain(ctx, channels.Notifiers, policy)
+		cancel()
+		if err != nil || signalled.Err() != nil || report.Busy || report.Late.IsZero() || report.Remaining == 0 {
+			return a.outcome(channels, report, err)
+		}
 	}
-	report, err := run(signalled, budget)
-	for err == nil && signalled.Err() == nil && !report.Busy && !report.Late.IsZero() && report.Remaining > 0 {
-		report, err = run(signalled, budget)
-	}
-	if err == nil && signalled.Err() != nil && !report.Busy && report.Remaining > 0 {
-		// keepalived stops, and perhaps the machine: nothing waits for others.
-		grouping := *policy.Grouping
-		grouping.Wait = 0
-		policy.Grouping, policy.Patience = &grouping, 0
-		report, err = run(context.WithoutCancel(signalled), partingTime)
-	}
-	return a.outcome(channels, report, err)
 }
 
 // outcome tells what a delivery did.

@@ -10,7 +10,10 @@ import (
 	"time"
 )
 
-func main() {
+func main() { os.Exit(int(newApp().main(os.Args[1:]))) }
+
+// newApp makes the process ready and gives its app.
+func newApp() *app {
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, started: time.Now()}
 	if slices.Contains(os.Args, "notify") || slices.Contains(os.Args, "deliver") {
 		// Before anything else: keepalived starts its stop hook in the moment
@@ -25,7 +28,7 @@ func main() {
 	// keepalived's umask would make directories that nobody can use until their
 	// mode is set; every file here is made with its mode.
 	syscall.Umask(0)
-	os.Exit(int(a.main(os.Args[1:])))
+	return a
 }
 
 // endSignals ask a process to end.

@@ -91,6 +91,7 @@ func (a *app) notify(call keepalived.Event) error {
 	}
 	queue, err := spool.Open(a.config.StateDir)
 	if err == nil {
+		queue.Trace(a.step)
 		a.addPrevious(queue, &event)
 		err = queue.Put(event)
 	}

@@ -158,6 +158,7 @@ func (a *app) openQueue() (*spool.Spool, error) {
 	if err != nil {
 		return nil, failedError("%w", err)
 	}
+	queue.Trace(a.step)
 	return queue, nil
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"hacheck": main})
+	testscript.Main(m, map[string]func(){"hacheck": observed})
 }
 
 // TestScripts runs testdata/script: terminal sessions of the whole command.

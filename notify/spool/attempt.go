@@ -211,6 +211,8 @@ func (d *drainer) attempt(ctx context.Context, channel notify.Notifier, notifica
 		return errors.New("an earlier attempt of this process ignored its deadline and has still not returned")
 	}
 	limit := d.policy.AttemptTimeout
+	ctx, part := d.parting(ctx)
+	defer part()
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
 	defer cancel()
 	result := make(chan error, 1)
@@ -242,6 +244,23 @@ func (d *drainer) attempt(ctx context.Context, channel notify.Notifier, notifica
 		d.s.setStuck(name, -1)
 	}()
 	return fmt.Errorf("the channel ignored its deadline: %w", context.Cause(ctx))
+}
+
+// parting gives the context of an attempt: it lives on for a while when the
+// drain's ends.
+func (d *drainer) parting(ctx context.Context) (context.Context, context.CancelFunc) {
+	if d.policy.Parting <= 0 {
+		return ctx, func() {}
+	}
+	parting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(d.policy.Parting, func() { cancel(context.Cause(ctx)) })
+		context.AfterFunc(parting, func() { timer.Stop() })
+	})
+	return parting, func() {
+		stop()
+		cancel(nil)
+	}
 }
 
 // panicError does not print a value of an unknown type: it may hold a secret.

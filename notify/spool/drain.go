@@ -295,9 +295,12 @@ func (d *drainer) pass(ctx context.Context) error {
 // wait stays until something is due or has come, if that is to be soon enough.
 // It reports false if it is not.
 func (d *drainer) wait(ctx context.Context) bool {
-	patience := d.policy.Patience
+	patience, hurry := d.policy.Patience, d.policy.Hurry
 	if d.policy.Grouping != nil {
 		patience = max(patience, d.policy.Grouping.Wait)
+	}
+	if d.policy.hurried() {
+		patience, hurry = 0, nil
 	}
 	d.mu.Lock()
 	now := time.Now()
@@ -316,6 +319,8 @@ func (d *drainer) wait(ctx context.Context) bool {
 		select {
 		case <-ctx.Done():
 			return false
+		case <-hurry:
+			return d.look(ctx) == nil
 		case <-due.C:
 			// What came since the last look may belong to what is due.
 			return d.look(ctx) == nil

@@ -74,7 +74,7 @@ func (d *drainer) compose(ctx context.Context, now time.Time) {
 	isDue := func(batch batch) bool { return !batch.due.After(now) }
 	soon := now
 	if slices.ContainsFunc(batches, isDue) {
-		soon = now.Add(d.policy.Grouping.Wait)
+		soon = now.Add(d.policy.grouping().Wait)
 	}
 	stories := map[notify.Story][]batch{}
 	for _, batch := range batches {
@@ -122,7 +122,7 @@ func (d *drainer) batches(now time.Time) (batches []batch, planned []*item) {
 		}
 	}
 	for i := range batches {
-		batches[i].judge(d.policy.Grouping, now)
+		batches[i].judge(d.policy.grouping(), now)
 	}
 	return batches, planned
 }

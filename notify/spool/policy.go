@@ -46,6 +46,14 @@ type Policy struct {
 	// due later; 0 leaves it for the next drain. Events that wait for others to
 	// be grouped with are waited for in any case.
 	Patience time.Duration
+	// Hurry, once it is closed, ends the patience: the process is about to end.
+	// Nothing waits for others to be grouped with or for a flap to settle any
+	// more, and the drain ends when what is due has been tried. nil means never.
+	Hurry <-chan struct{}
+	// Parting is how long an attempt under way may last after the end of the
+	// drain's context; no other is begun then. An attempt that is cut off may
+	// have arrived all the same, and is made again later.
+	Parting time.Duration
 	// Grouping makes one notification of events that belong together; nil
 	// leaves every event its own.
 	Grouping *Grouping
@@ -117,6 +125,26 @@ func (p Policy) backoff(attempts int) time.Duration {
 	}
 	pause = min(pause, p.MaxBackoff)
 	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64()))
+}
+
+// hurried reports whether Hurry is closed.
+func (p Policy) hurried() bool {
+	select {
+	case <-p.Hurry:
+		return true
+	default:
+		return false
+	}
+}
+
+// grouping are the rules of grouping now; nil for none.
+func (p Policy) grouping() *Grouping {
+	if p.Grouping == nil || !p.hurried() {
+		return p.Grouping
+	}
+	hurried := *p.Grouping
+	hurried.Wait, hurried.Interval = 0, 0
+	return &hurried
 }
 
 // due reports whether a pending outcome may be tried now.

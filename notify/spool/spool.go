@@ -93,8 +93,7 @@ type Spool struct {
 	stuckMu sync.Mutex
 	stuck   map[string]int
 
-	// step, where set, is called with the name of every step that leaves
-	// something new on disk or on the wire.
+	// step is Trace's; nil for none.
 	step func(string)
 }
 
@@ -154,6 +153,11 @@ func OpenReadOnly(stateDir string) (*Spool, error) {
 	}
 	return spool, nil
 }
+
+// Trace has step called with the name of every step that leaves something new
+// on disk or on the wire, by whichever goroutine makes it. It is for tests that
+// end the process there, and is called before the Spool is used.
+func (s *Spool) Trace(step func(name string)) { s.step = step }
 
 // Close gives up the directories. Attempts that still run are not waited for.
 func (s *Spool) Close() error {

@@ -106,6 +106,7 @@ func (s *Spool) writeState(name string, data []byte) error {
 	if closeErr := file.Close(); err == nil {
 		err = closeErr
 	}
+	s.at("state: written")
 	if err == nil {
 		err = s.states.Rename(temp, name)
 	}
@@ -113,6 +114,7 @@ func (s *Spool) writeState(name string, data []byte) error {
 		_ = s.states.Remove(temp) // the first error is the one to tell
 		return explain("write the last state to", s.statePath(name), err)
 	}
+	s.at("state: renamed")
 	return nil
 }
 

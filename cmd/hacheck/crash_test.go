@@ -1,0 +1,326 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"hacheck/notify"
+)
+
+const (
+	// killedHooks is how many hooks the crash test kills.
+	killedHooks = 1000
+	// crashNodes is how many of them are alive at a time: most wait for others
+	// to be grouped with.
+	crashNodes = 24
+	// stopLimit is what keepalived gives its stop hook.
+	stopLimit = time.Second
+)
+
+// doomed instances are refused for good by the channel that crashNode adds, so
+// that their events end among the dead letters.
+const doomed = "VI_doomed"
+
+// slow instances are those whose messages the receivers take so late that a hook
+// that was told to stop does not live to see it.
+const slow = "VI_slow"
+
+func newCrashNode(t *testing.T, receivers *receivers) *node {
+	return newNode(t, receivers.channels(fmt.Sprintf(
+		"    - {type: webhook, name: gone, url: 'http://%s/gone', only: {instances: ['%s*']}}\n", receivers.hook, doomed)))
+}
+
+// A hook is killed, at every step that leaves something on disk or on the wire,
+// at random times and as keepalived stops it. What it had recorded is delivered
+// by a later run: nothing is lost, nothing comes more than twice, and what comes
+// twice comes under the same key.
+func TestKilledHooksLoseNothing(t *testing.T) {
+	t.Parallel()
+	receivers := startReceivers(t)
+	receivers.answer = func(came arrival) error {
+		pause := rand.N(5 * time.Millisecond) // so that kills fall into the dialogue, too
+		if slices.ContainsFunc(came.names, func(name string) bool { return strings.HasPrefix(name, slow) }) {
+			pause = stopLimit + stopLimit/2
+		}
+		time.Sleep(pause)
+		return nil
+	}
+	steps := stepsOfALife(t)
+	for _, step := range []string{
+		"put: created", "put: durable", "state: renamed", "drain: locked", "group: written", "group: detached",
+		"drain: trying", "drain: delivered", "record: durable", "record: removed", "record: moved to dead", "drain: unlocked",
+	} {
+		if !slices.Contains(steps, step) {
+			t.Errorf("the program passes %q, without %q", steps, step)
+		}
+	}
+	var c crash
+	var nodes sync.WaitGroup
+	for range crashNodes {
+		n := newCrashNode(t, receivers)
+		nodes.Go(func() {
+			for {
+				turn, more := c.next()
+				if !more {
+					return
+				}
+				c.run(t, n, fmt.Sprintf("%dx", turn), planOf(turn, steps))
+			}
+		})
+	}
+	nodes.Wait()
+	c.judge(t, receivers)
+}
+
+// stepsOfALife are the steps of hooks that nobody kills.
+func stepsOfALife(t *testing.T) []string {
+	receivers := startReceivers(t)
+	n := newCrashNode(t, receivers)
+	notes := filepath.Join(n.dir, "steps")
+	for _, failover := range [][]string{{"VI_1", "VI_2"}, {doomed}} {
+		var hooks sync.WaitGroup
+		for _, name := range failover {
+			hooks.Go(func() {
+				command := n.command("notify", "MASTER", name)
+				command.Env = append(os.Environ(), noteSteps+"="+notes)
+				if output, err := command.CombinedOutput(); err != nil {
+					t.Errorf("%v\n%s", err, output)
+				}
+			})
+		}
+		hooks.Wait()
+	}
+	return stepsOf(t, notes)
+}
+
+// plan is how one hook ends.
+type plan struct {
+	step  string // killed when it gets there,
+	count int    // for that time,
+	after time.Duration
+	stop  bool // killed after that time; as keepalived does it if stop is set
+	slow  bool // with receivers that take their time
+
+	// companion is set if a hook for another instance runs beside it and lives.
+	companion bool
+}
+
+// planOf takes turns: half of the hooks are killed at steps, a quarter at random
+// times, a quarter as keepalived does it when it stops.
+func planOf(turn int, steps []string) plan {
+	p := plan{companion: turn%3 == 0}
+	quarter, way := turn/4, turn%4
+	switch {
+	case way == 0 && quarter%2 == 0:
+		p.after = rand.N(40 * time.Millisecond) // until shortly after the event is on disk
+	case way == 0:
+		p.after = rand.N(700 * time.Millisecond) // until all is delivered
+	case way == 1:
+		p.after, p.stop = rand.N(400*time.Millisecond), true
+		p.slow = quarter%4 == 0
+	default:
+		next := 2*quarter + way - 2
+		p.step, p.count = steps[next%len(steps)], 1+next/len(steps)%3/2
+	}
+	return p
+}
+
+// crash is what becomes of the hooks.
+type crash struct {
+	mu       sync.Mutex
+	started  int
+	killed   map[string]int // by how
+	returned int
+	leftover int             // spools that a later run had to deliver from
+	owed     map[string]bool // instances whose event was recorded
+}
+
+// next counts the hooks, and reports whether another is to be killed.
+func (c *crash) next() (turn int, more bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	killed := 0
+	for _, count := range c.killed {
+		killed += count
+	}
+	c.started++
+	return c.started, killed < killedHooks && c.started <= 3*killedHooks
+}
+
+func (c *crash) run(t *testing.T, n *node, id string, p plan) {
+	name, state := "VI_"+id+"a", notify.Master
+	if p.step == "record: moved to dead" {
+		name = doomed + id
+	}
+	if p.stop {
+		state = notify.Stop
+	}
+	if p.slow {
+		name = slow + id
+	}
+	companion := make(chan struct{})
+	go func() {
+		defer close(companion)
+		if p.companion {
+			other := "VI_" + id + "b"
+			if output, err := n.command("notify", string(state), other).CombinedOutput(); err != nil {
+				t.Errorf("the hook beside it: %v\n%s", err, output)
+			}
+			c.owe(other)
+		}
+	}()
+
+	var stdout bytes.Buffer
+	hook := n.command("notify", string(state), name)
+	hook.Stdout = &stdout
+	if p.step != "" {
+		hook.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", killAt, p.count, p.step))
+	}
+	if err := hook.Start(); err != nil {
+		t.Error(err)
+		return
+	}
+	how := "at a step"
+	var asked atomic.Bool
+	switch {
+	case p.stop:
+		how = "as keepalived stops"
+		// It gets the signal, and its end a second later.
+		term := time.AfterFunc(p.after, func() { asked.Store(hook.Process.Signal(syscall.SIGTERM) == nil) })
+		kill := time.AfterFunc(p.after+stopLimit, func() { hook.Process.Kill() })
+		defer term.Stop()
+		defer kill.Stop()
+	case p.step == "":
+		how = "at random"
+		kill := time.AfterFunc(p.after, func() { hook.Process.Kill() })
+		defer kill.Stop()
+	}
+	err := hook.Wait()
+	<-companion
+	var exit *exec.ExitError
+	c.mu.Lock()
+	switch {
+	case asked.Load() || errors.As(err, &exit) && exit.ProcessState.Sys().(syscall.WaitStatus).Signaled():
+		if c.killed == nil {
+			c.killed = map[string]int{}
+		}
+		c.killed[how]++
+	case err != nil && !strings.HasPrefix(name, doomed):
+		t.Errorf("%+v: %v", p, err)
+	}
+	if strings.Contains(stdout.String(), " recorded as ") {
+		c.returned++
+	}
+	c.mu.Unlock()
+	if strings.Contains(stdout.String(), " recorded as ") {
+		c.owe(name)
+	}
+	c.deliver(t, n, p)
+}
+
+func (c *crash) owe(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.owed == nil {
+		c.owed = map[string]bool{}
+	}
+	c.owed[name] = true
+}
+
+// deliver lets a later run deliver what the killed hook left behind, if it left
+// anything.
+func (c *crash) deliver(t *testing.T, n *node, p plan) {
+	t.Helper()
+	for _, event := range n.queued() {
+		c.owe(event.Name)
+	}
+	temporary, _ := filepath.Glob(filepath.Join(n.dir, "state/spool/tmp/*"))
+	for _, file := range temporary {
+		content, err := os.ReadFile(file)
+		var entry struct{ Event notify.Event }
+		if err == nil && strings.HasSuffix(file, ".put") && json.Unmarshal(content, &entry) == nil {
+			c.owe(entry.Event.Name)
+		}
+		// A later run waits for a minute before it takes the process for dead.
+		old := time.Now().Add(-2 * time.Minute)
+		if err := os.Chtimes(file, old, old); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(temporary) == 0 && len(n.queued()) == 0 {
+		return
+	}
+	c.mu.Lock()
+	c.leftover++
+	c.mu.Unlock()
+	output, err := n.command("deliver", "--until-empty").CombinedOutput()
+	if err != nil && !strings.Contains(string(output), "given up") {
+		t.Errorf("%+v: deliver: %v\n%s", p, err, output)
+	}
+	if left := n.queued(); len(left) > 0 {
+		t.Errorf("%+v: still in the queue: %v\n%s", p, left, output)
+	}
+	if left, _ := filepath.Glob(filepath.Join(n.dir, "state/spool/tmp/*")); len(left) > 0 {
+		t.Errorf("%+v: still in tmp: %v", p, left)
+	}
+}
+
+// judge counts what arrived.
+func (c *crash) judge(t *testing.T, receivers *receivers) {
+	t.Helper()
+	receivers.check(t)
+	total := 0
+	for _, count := range c.killed {
+		total += count
+	}
+	if total < killedHooks {
+		t.Errorf("%d hooks were killed, want %d", total, killedHooks)
+	}
+	for how, least := range map[string]int{"at a step": killedHooks / 3, "at random": killedHooks / 10, "as keepalived stops": killedHooks / 10} {
+		if c.killed[how] < least {
+			t.Errorf("%d hooks were killed %s, want at least %d", c.killed[how], how, least)
+		}
+	}
+	t.Logf("%d hooks killed (%v), %d of them after they had said that the event is recorded; %d spools with something left; %d transitions recorded",
+		total, c.killed, c.returned, c.leftover, len(c.owed))
+	mails, posts := receivers.keys("mail"), receivers.keys("hook")
+	for _, channel := range []struct {
+		name string
+		keys map[string][]string
+	}{{"mail", mails}, {"hook", posts}} {
+		lost, twice := 0, 0
+		for name := range c.owed {
+			if len(channel.keys[name]) == 0 {
+				lost++
+				t.Errorf("%s never told of %s", channel.name, name)
+			}
+		}
+		for name, keys := range channel.keys {
+			if len(keys) > 2 {
+				t.Errorf("%s told of %s %d times", channel.name, name, len(keys))
+			}
+			if len(keys) > 1 {
+				twice++
+			}
+			for _, key := range keys {
+				if key == "" || key != posts[name][0] {
+					t.Errorf("%s told of %s under %q, the webhook under %q", channel.name, name, keys, posts[name])
+				}
+			}
+		}
+		t.Logf("%s: %d messages told of %d transitions, %d lost, %d told twice", channel.name, len(receivers.on(channel.name)), len(channel.keys), lost, twice)
+	}
+}
