@@ -273,6 +273,11 @@ func parseURL(text string) (*url.URL, error) {
 	case target.Hostname() == "":
 		return nil, errors.New("names no host")
 	}
+	if port := target.Port(); port != "" {
+		if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
+			return nil, fmt.Errorf("has the port %s, which is not within 1 to 65535", shorten(port))
+		}
+	}
 	return target, nil
 }
 

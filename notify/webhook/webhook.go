@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -146,13 +147,14 @@ func (n *Notifier) load() (*url.URL, secrets, error) {
 	text := n.cfg.URL
 	if n.cfg.URLFile != "" {
 		var err error
-		if text, err = secret.Read(n.cfg.URLFile); err != nil {
+		if text, err = secret.ReadLine(n.cfg.URLFile); err != nil {
 			return nil, s, fmt.Errorf("read url_file: %w", err)
 		}
 	}
-	target, err := parseURL(text)
+	// A blank behind the URL would be taken for a part of its token.
+	target, err := parseURL(strings.TrimSpace(text))
 	if err != nil {
-		return nil, s, fmt.Errorf("url_file: %w", err)
+		return nil, s, fmt.Errorf("url_file: %s: %w", n.cfg.URLFile, err)
 	}
 	if n.cfg.SecretFile != "" {
 		if s.key, err = secret.Read(n.cfg.SecretFile); err != nil {
@@ -216,8 +218,10 @@ func (n *Notifier) hidden(target *url.URL, s secrets) []string {
 		list = append(list, value)
 		list = append(list, strings.Fields(value)...) // Bearer TOKEN
 	}
-	if proxy, err := url.Parse(n.cfg.Proxy); err == nil {
-		list = append(list, userOf(proxy)...)
+	if proxy, err := n.proxy(); err == nil && proxy != nil {
+		if by, err := proxy(&http.Request{URL: target}); err == nil && by != nil {
+			list = append(list, userOf(by)...)
+		}
 	}
 	for _, text := range list {
 		if len(text) >= minHidden && !slices.Contains(wellKnown(), text) {
@@ -229,13 +233,15 @@ func (n *Notifier) hidden(target *url.URL, s secrets) []string {
 	return long
 }
 
-// userOf is what a URL says before an '@'.
+// userOf is what a URL says before an '@', and the form in which that is sent.
 func userOf(target *url.URL) []string {
 	if target.User == nil {
 		return nil
 	}
+	user := target.User.Username()
 	password, _ := target.User.Password()
-	return []string{target.User.String(), password, target.User.Username()}
+	basic := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+	return []string{target.User.String(), password, user, basic}
 }
 
 // wellKnown are the parts of the vendors' paths that everybody knows: to hide
@@ -294,6 +300,21 @@ func headerToken(id string) string {
 	}, id)
 }
 
+// proxy tells which proxy a request goes through; nil for none at all.
+func (n *Notifier) proxy() (func(*http.Request) (*url.URL, error), error) {
+	switch n.cfg.Proxy {
+	case "":
+		return http.ProxyFromEnvironment, nil
+	case NoProxy:
+		return nil, nil
+	}
+	address, err := url.Parse(n.cfg.Proxy)
+	if err != nil {
+		return nil, errors.New("proxy: is not a valid URL")
+	}
+	return http.ProxyURL(address), nil
+}
+
 // client makes a client of its own for one attempt: attempts are rare, and a
 // renewed CA file counts at the next one.
 func (n *Notifier) client() (*http.Client, error) {
@@ -305,17 +326,9 @@ func (n *Notifier) client() (*http.Client, error) {
 		}
 		config.RootCAs = pool
 	}
-	proxy := http.ProxyFromEnvironment
-	switch n.cfg.Proxy {
-	case "":
-	case NoProxy:
-		proxy = nil
-	default:
-		address, err := url.Parse(n.cfg.Proxy)
-		if err != nil {
-			return nil, errors.New("proxy: is not a valid URL")
-		}
-		proxy = http.ProxyURL(address)
+	proxy, err := n.proxy()
+	if err != nil {
+		return nil, err
 	}
 	return &http.Client{
 		Transport: &http.Transport{

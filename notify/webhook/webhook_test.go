@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
@@ -83,7 +84,8 @@ func TestContract(t *testing.T) {
 	t.Run("retry after", func(t *testing.T) { notifytest.RetryAfter(t, secretive) })
 }
 
-// recorder is a receiver that keeps the last request.
+// recorder is a receiver, or a proxy, that keeps the last request. Of its errors
+// it says how the client logged in.
 type recorder struct {
 	*httptest.Server
 	header http.Header
@@ -103,6 +105,9 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	r.header, r.uri = request.Header, request.Method+" "+request.RequestURI
 	r.body, _ = io.ReadAll(request.Body)
 	w.WriteHeader(r.status)
+	if r.status >= 500 {
+		fmt.Fprintf(w, "%q", request.Header.Get("Proxy-Authorization"))
+	}
 }
 
 func TestRequest(t *testing.T) {
@@ -156,6 +161,29 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+// TestBasicAuthIsHidden lets a receiver and a proxy repeat how a user and a
+// password were sent.
+func TestBasicAuthIsHidden(t *testing.T) {
+	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(500)
+		fmt.Fprintf(w, "%q %q", r.Header.Get("Authorization"), r.Header.Get("Proxy-Authorization"))
+	}))
+	t.Cleanup(echo.Close)
+	address := strings.Replace(echo.URL, "http://", "http://ops:"+userSecret+"@", 1)
+	secrets := []string{userSecret, base64.StdEncoding.EncodeToString([]byte("ops:" + userSecret))}
+	for _, test := range []struct{ name, said, url, proxy string }{
+		{"receiver", `"Basic ***" ""`, address, NoProxy},
+		{"proxy", `"" "Basic ***"`, "http://hooks.invalid/", address},
+	} {
+		err := must(t, Config{Name: "hook", URL: test.url, Proxy: test.proxy}).Notify(t.Context(), notifytest.Notification())
+		if err == nil || !strings.HasSuffix(err.Error(), ": 500 Internal Server Error: "+test.said) {
+			t.Errorf("%s: error is %v", test.name, err)
+			continue
+		}
+		notifytest.CheckText(t, err, secrets)
+	}
+}
+
 func TestEmptyListsAreLists(t *testing.T) {
 	r := record(t)
 	event := notifytest.Event()
@@ -196,7 +224,7 @@ func TestHostileEvent(t *testing.T) {
 // attempts.
 func TestSecretsAreReadAtEachAttempt(t *testing.T) {
 	r := record(t)
-	url := file(t, "url", r.URL+"/one\n")
+	url := file(t, "url", " "+r.URL+"/one \t\r\n") // as an editor may leave it
 	key := file(t, "key", "first")
 	n := must(t, Config{Name: "hook", URLFile: url, SecretFile: key})
 	if err := n.Notify(t.Context(), notifytest.Notification()); err != nil {
@@ -345,24 +373,52 @@ func TestTLS(t *testing.T) {
 }
 
 // TestProxyFromEnvironment runs itself as a process of its own, as the
-// environment is read once for a process. The receiver's name does not
+// environment is read once for a process. The name of a receiver does not
 // resolve: only the proxy can know it.
 func TestProxyFromEnvironment(t *testing.T) {
 	const child = "HACHECK_TEST_PROXY_CHILD"
-	if os.Getenv(child) != "" {
-		if err := must(t, Config{Name: "hook", URL: "http://hooks.invalid/path"}).Notify(t.Context(), notifytest.Notification()); err != nil {
-			t.Fatal(err)
+	if target := os.Getenv(child); target != "" {
+		if err := must(t, Config{Name: "hook", URL: target}).Notify(t.Context(), notifytest.Notification()); err != nil {
+			fmt.Println("error:", err)
 		}
 		return
 	}
-	proxy := record(t)
-	command := exec.Command(os.Args[0], "-test.run=^TestProxyFromEnvironment$")
-	command.Env = append(os.Environ(), child+"=1", "HTTP_PROXY="+proxy.URL, "http_proxy="+proxy.URL, "NO_PROXY=", "no_proxy=")
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	if proxy.uri != "POST http://hooks.invalid/path" {
-		t.Errorf("the proxy got %q", proxy.uri)
+	proxy, direct := record(t), record(t)
+	direct.status = http.StatusTeapot
+	// No proxy is used for 127.0.0.1, whatever the environment says; 0.0.0.0 is
+	// this machine, too.
+	here := strings.Replace(direct.Listener.Addr().String(), "127.0.0.1", "0.0.0.0", 1)
+	address := strings.Replace(proxy.URL, "http://", "http://ops:"+userSecret+"@", 1)
+	basic := base64.StdEncoding.EncodeToString([]byte("ops:" + userSecret))
+	for _, test := range []struct {
+		name, url, variable, exceptions string
+		status                          int
+		uri, said                       string
+	}{
+		{"http", "http://hooks.invalid/path", "HTTP_PROXY", "", 204, "POST http://hooks.invalid/path", ""},
+		{"lower case", "http://hooks.invalid/path", "http_proxy", "", 204, "POST http://hooks.invalid/path", ""},
+		{"https", "https://hooks.invalid/path", "HTTPS_PROXY", "", 502, "CONNECT hooks.invalid:443", "webhook https://hooks.invalid: Bad Gateway"},
+		{"not for https", "https://" + here + "/path", "HTTP_PROXY", "", 204, "", "server gave HTTP response to HTTPS client"},
+		{"not an exception", "http://" + here + "/path", "HTTP_PROXY", "example.org,10.0.0.0/8", 204, "POST http://" + here + "/path", ""},
+		{"an exception", "http://" + here + "/path", "HTTP_PROXY", "example.org,0.0.0.0/8", 418, "", "418 I'm a teapot"},
+		{"an echo", "http://hooks.invalid/path", "HTTP_PROXY", "", 500, "POST http://hooks.invalid/path", `"Basic ***"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			proxy.uri, proxy.status = "", test.status
+			command := exec.Command(os.Args[0], "-test.run=^TestProxyFromEnvironment$")
+			command.Env = []string{child + "=" + test.url, test.variable + "=" + address, "NO_PROXY=" + test.exceptions}
+			out, err := command.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if proxy.uri != test.uri {
+				t.Errorf("the proxy got %q, want %q", proxy.uri, test.uri)
+			}
+			if said := string(out); strings.Contains(said, "error:") != (test.said != "") || !strings.Contains(said, test.said) ||
+				strings.Contains(said, userSecret) || strings.Contains(said, basic) {
+				t.Errorf("said %s, want %q", said, test.said)
+			}
+		})
 	}
 }
 
@@ -382,6 +438,7 @@ func TestNewErrors(t *testing.T) {
 		{"url: must begin with http:// or https://", good(func(c *Config) { c.URL = "ftp://x/" + pathSecret })},
 		{"url: names no host", good(func(c *Config) { c.URL = "http:///" + pathSecret })},
 		{"url: is not a valid URL (its text is not shown, as it may hold a secret)", good(func(c *Config) { c.URL = "http://x/%zz" + pathSecret })},
+		{"url: has the port 65536, which is not within 1 to 65535", good(func(c *Config) { c.URL = "http://x:65536/" })},
 		{"timeout: -1s is not within 0s to 5m0s", good(func(c *Config) { c.Timeout = -time.Second })},
 		{"timeout: 1h0m0s is not within 0s to 5m0s", good(func(c *Config) { c.Timeout = time.Hour })},
 		{`secret_file: is neither an absolute path nor the bare name of a systemd credential`, good(func(c *Config) { c.SecretFile = "a/b" })},
@@ -403,7 +460,8 @@ func TestNewErrors(t *testing.T) {
 func TestSecretFiles(t *testing.T) {
 	folder := t.TempDir()
 	for _, test := range []struct{ name, content, want string }{
-		{"bad-url", "not a url at all", "webhook: url_file: must begin with http:// or https://"},
+		{"bad-url", "not a url at all", "webhook: url_file: PATH: must begin with http:// or https://"},
+		{"two-urls", "https://a.example/\nhttps://b.example/\n", "webhook: read url_file: PATH: holds more than one line"},
 		{"empty", "\n", "webhook: read url_file: PATH: is empty"},
 		{"large", strings.Repeat("x", 16<<10+1), "webhook: read url_file: PATH: is larger than 16384 bytes"},
 	} {
