@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,9 +22,7 @@ var languages = map[string]string{
 	"text":       "what a program says or a drawing, for people only",
 	"mermaid":    "a drawing",
 	"go":         "the test of CONTRIBUTING.md",
-	"json":       "TestJSON",
 	"haproxy":    "TestHAProxyCfg",
-	"template":   "TestTemplates",
 }
 
 func TestEveryBlockIsLookedAt(t *testing.T) {
@@ -46,16 +45,13 @@ func TestYAML(t *testing.T) {
 		write(t, path, b.text)
 		switch b.notes["for"] {
 		case "":
-			if _, err := config.Load(path, true); err != nil {
+			loaded, err := config.Load(path, true)
+			if err = errors.Join(err, loaded.CheckErrors(), loaded.NotifyErrors()); err != nil {
 				t.Errorf("%s: %v", where, err)
 				return
 			}
-			loaded, err := config.Load(path, true)
-			if err == nil {
-				err = loaded.NotifyErrors()
-			}
-			if err != nil {
-				t.Errorf("%s: %v", where, err)
+			if channels, err := loaded.InForce(config.MailDefaults{}, "docs"); err != nil || channels.Problem != nil {
+				t.Errorf("%s: %v, %v", where, err, channels.Problem)
 			}
 		case "alertmanager":
 			if output, err := exec.Command("amtool", "check-config", path).CombinedOutput(); err != nil {

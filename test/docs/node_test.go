@@ -79,6 +79,7 @@ ip address del 192.0.2.100/24 dev eth0 2>/dev/null || true`, top)
 		n.stopBackends()
 	})
 	n.await(t, "OK haproxy: 2 of 2 backends up")
+	run(t, "hacheck haproxy") // as keepalived has done by the time somebody looks
 	return n
 }
 
