@@ -118,7 +118,7 @@ func (c *Channel) settings() []setting {
 
 func (c *Channel) commonSettings() []setting {
 	return []setting{
-		{"name", "name of the channel, for the queue and the log; default: its type", text{&c.Name}},
+		{"name", "name of the channel, for the queue and the log; default: its type", label{text{&c.Name}}},
 		{"type", "type of channel", choice[ChannelKind]{&c.Kind, channelKindNames()}},
 		{"language", "language of its messages; default: that of the notify section", language{&c.Language}},
 		{"template", "its own words", templateSection{group{"template", &c.Template}, &c.Template}},
@@ -313,12 +313,20 @@ func (c *Channel) mistake(line, column int, err error) *Error {
 	return &Error{File: c.file, Line: line, Column: column, Message: fmt.Sprintf("channel %s: %v", clip(c.Name), err)}
 }
 
+// maxChannels is far above what anybody needs. A check reads the file once a
+// second, and a line of aliases can name one channel a hundred thousand times.
+const maxChannels = 100
+
 // channelList is the list of channels.
 type channelList struct{ notify *Notify }
 
 func (v channelList) read(r *reader, node *yaml.Node) {
 	if node.Kind != yaml.SequenceNode {
 		r.fail(node, "begin each channel with '- type: …'", "channels must be a list, not %s", describe(node))
+		return
+	}
+	if len(node.Content) > maxChannels {
+		r.fail(node, "", "%d channels are more than the %d that a node can have", len(node.Content), maxChannels)
 		return
 	}
 	lines := map[string]int{} // by the names of the notifiers built

@@ -87,6 +87,13 @@ func TestMistakes(t *testing.T) {
 		{"no pattern", "notify:\n  channels:\n    - type: journald\n      only: {instances: ['VI_[']}\n", `hacheck.yaml:4:26: "VI_[" is not a pattern: syntax error in pattern (* stands for any letters, ? for one, [ab] for one of these)`},
 		{"a text twice", "notify:\n  channels:\n    - type: journald\n      template: {text: a, text_file: b}\n", `hacheck.yaml:4:17: text and text_file are both set (keep one of them)`},
 		{"an alias that was a password", "notify:\n  channels:\n    - {type: smtp, password: *s3cret}\n", `hacheck.yaml:3:30: this is not YAML: an alias names no anchor (quote texts that begin with '*')`},
+		{"a text that is a tag", "notify:\n  channels:\n    - {type: smtp, username: !s3cret, password_file: !s3cret x}\n", "hacheck.yaml:3:30: a tag of YAML stands before this value, which would be lost (quote texts that begin with '!')\nhacheck.yaml:3:54: a tag of YAML stands before this value, which would be lost (quote texts that begin with '!')"},
+		{"a value that would have to be decoded", "timeout: !!binary MXM=\n", "hacheck.yaml:1:10: a tag of YAML stands before this value, which would be lost (quote texts that begin with '!')"},
+		{"a header without a value", "notify:\n  channels:\n    - {type: slack, url: https://x.example/, headers: {X-A: , X-B: ~}}\n", "hacheck.yaml:3:61: X-A has no value (write \"\" for an empty text)\nhacheck.yaml:3:68: X-B has no value (write \"\" for an empty text)"},
+		{"a name of two lines", "notify:\n  channels:\n    - {type: journald, name: \"a\\nb\"}\n", `hacheck.yaml:3:30: "a\nb" begins or ends with a blank, or holds what cannot be printed (it stands in lists and logs)`},
+		{"a name with a blank behind it", "notify:\n  channels:\n    - {type: journald, name: 'a '}\n", `hacheck.yaml:3:30: "a " begins or ends with a blank, or holds what cannot be printed (it stands in lists and logs)`},
+		{"no name", "notify:\n  channels:\n    - {type: journald, name: ''}\n", `hacheck.yaml:3:30: a name has 1 to 100 characters`},
+		{"channels without end", "notify:\n  channels: [&a {type: journald}" + strings.Repeat(",*a", 100_000) + "]\n", `hacheck.yaml:2:13: 100001 channels are more than the 100 that a node can have`},
 		{"all at once, in order", "timeout: 1\nrun_dir: [a]\n", "hacheck.yaml:1:10: \"1\" is not a duration (the unit is missing: 1ms or 1s?)\nhacheck.yaml:2:10: expected a single value, not a list"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -301,6 +308,8 @@ func TestOtherFormsOfYAML(t *testing.T) {
 		"\ufefftimeout: 500ms\nnotify: {language: zh-TW}\n",
 		"%YAML 1.2\n---\ntimeout: 500ms\nnotify: {language: zh-TW}\n",
 		"? timeout\n: 500ms\n? notify\n: {language: zh-TW}\n",
+		"timeout: !!str 500ms\nnotify: {language: !!str \"zh-TW\"}\n",
+		"timeout: &t 500ms\nnotify: {language: &l zh-TW, channels: [{type: journald, name: &n 夜班, language: *l, timeout: *t}]}\n",
 	} {
 		c := load(t, content)
 		if got := mistakes(c); got != "" || c.Timeout != 500*time.Millisecond || c.Notify.Language != notify.TraditionalChinese {

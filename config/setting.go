@@ -176,6 +176,11 @@ func (r *reader) scalar(node *yaml.Node) (string, bool) {
 		r.fail(node, "", "expected a single value, not %s", describe(node))
 		return "", false
 	}
+	if node.Style&yaml.TaggedStyle != 0 && !slices.Contains([]string{"!!str", "!!int", "!!float", "!!bool"}, node.ShortTag()) {
+		// The tag is not repeated: it may be a password that begins with '!'.
+		r.fail(node, "quote texts that begin with '!'", "a tag of YAML stands before this value, which would be lost")
+		return "", false
+	}
 	return node.Value, true
 }
 

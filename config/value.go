@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 
@@ -26,6 +28,27 @@ func (v text) read(r *reader, node *yaml.Node) {
 }
 func (v text) show() any  { return *v.to }
 func (v text) form() Form { return Form{Type: "text"} }
+
+// label is a name that stands in lists and logs.
+type label struct{ text }
+
+// maxLabel is how long one may be, in characters.
+const maxLabel = 100
+
+func (v label) read(r *reader, node *yaml.Node) {
+	value, ok := r.scalar(node)
+	if !ok {
+		return
+	}
+	switch odd := strings.ContainsFunc(value, func(c rune) bool { return !unicode.IsPrint(c) }); {
+	case odd || strings.TrimSpace(value) != value:
+		r.fail(node, "it stands in lists and logs", "%q begins or ends with a blank, or holds what cannot be printed", clip(value))
+	case value == "" || utf8.RuneCountInString(value) > maxLabel:
+		r.fail(node, "", "a name has 1 to %d characters", maxLabel)
+	default:
+		*v.to = value
+	}
+}
 
 // directory is an absolute path.
 type directory struct{ to *string }
@@ -426,7 +449,9 @@ type textByName struct{ to *map[string]string }
 func (v textByName) read(r *reader, node *yaml.Node) {
 	all := map[string]string{}
 	r.pairs(node, "the mapping of names to values", func(key, val *yaml.Node) {
-		if value, ok := r.scalar(val); ok {
+		if isNull(val) {
+			r.fail(val, `write "" for an empty text`, "%s has no value", clip(key.Value))
+		} else if value, ok := r.scalar(val); ok {
 			all[key.Value] = value
 		}
 	})
