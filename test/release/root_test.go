@@ -3,7 +3,11 @@
 package release
 
 import (
+	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,83 +17,230 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// emptyRoot makes a root file system with nothing in it but what the packages'
-// scripts call.
-func emptyRoot(t *testing.T) string {
+// root is a root file system with mounts, processes and a network of its own:
+// nothing that is done there reaches this machine, and it sees none of this
+// machine's processes.
+type root struct {
+	t *testing.T
+	// dir is where it is, for who is in its mount namespace.
+	dir string
+	// leader is the first of its processes, seen from here.
+	leader int
+}
+
+// newRoot runs a script that mounts what the root needs, $1 being its folder,
+// and keeps the namespaces until the test ends, or this process does. The shell is
+// their init.
+func newRoot(t *testing.T, dir, mounts string) *root {
 	t.Helper()
-	root := t.TempDir()
-	// t.TempDir is for this account alone, and its parents too.
-	for dir := root; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
+	leader := exec.Command("sh", "-ec", "mount --make-rprivate /\n"+mounts+"\necho ready; cat; exit", "sh", dir)
+	leader.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
 	}
-	write(t, filepath.Join(root, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n", 0o644)
-	write(t, filepath.Join(root, "etc/group"), "root:x:0:\n", 0o644)
-	for _, dir := range []string{"run", "var/lib", "tmp", "proc"} {
-		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
-			t.Fatal(err)
-		}
+	var complaint bytes.Buffer
+	leader.Stderr = &complaint
+	in := must(leader.StdinPipe())
+	out := must(leader.StdoutPipe())
+	if err := leader.Start(); err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		in.Close()
+		_ = leader.Wait()
+	})
+	if _, err := out.Read(make([]byte, len("ready\n"))); err != nil {
+		in.Close()
+		_ = leader.Wait()
+		t.Fatalf("making a root: %v\n%s", err, complaint.String())
+	}
+	return &root{t: t, dir: dir, leader: leader.Process.Pid}
+}
+
+// run runs a program of this machine in the root's namespaces.
+func (r *root) run(args ...string) (string, error) {
+	cmd := exec.Command("nsenter", append([]string{"--target", fmt.Sprint(r.leader), "--mount", "--pid", "--net", "--ipc", "--uts", "--"}, args...)...)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"}
+	output, err := cmd.CombinedOutput()
+	return string(output), err
+}
+
+// shell runs a script inside.
+func (r *root) shell(script string) (string, error) {
+	return r.run("chroot", r.dir, "sh", "-ec", script)
+}
+
+// must is shell for what has to succeed.
+func (r *root) must(script string) string {
+	r.t.Helper()
+	output, err := r.shell(script)
+	if err != nil {
+		r.t.Fatalf("%s: %v\n%s", script, err, output)
+	}
+	return output
+}
+
+// path is a file of the root as it is seen from here.
+func (r *root) path(name string) string {
+	return filepath.Join("/proc", fmt.Sprint(r.leader), "root", r.dir, name)
+}
+
+// emptyRoot is a root with nothing in it but what the packages' scripts call.
+func emptyRoot(t *testing.T) *root {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n", 0o644)
+	write(t, filepath.Join(dir, "etc/group"), "root:x:0:\n", 0o644)
+	write(t, filepath.Join(dir, "dev/null"), "", 0o644)
+	command(t, "mkdir", "-p", filepath.Join(dir, "proc"), filepath.Join(dir, "tmp"), filepath.Join(dir, "run"), filepath.Join(dir, "var/lib"))
 	libraries := regexp.MustCompile(`(/\S+) \(0x`)
 	for _, program := range []string{
-		"/bin/dash", "/bin/cat", "/bin/grep", "/bin/sed", "/usr/bin/tr", "/bin/systemd-sysusers", "/bin/systemd-tmpfiles",
+		"/bin/dash", "/bin/cat", "/bin/grep", "/bin/sed", "/bin/sleep", "/usr/bin/sort", "/usr/bin/tr", "/bin/systemd-sysusers", "/bin/systemd-tmpfiles",
 	} {
 		files := []string{program}
 		for _, match := range libraries.FindAllStringSubmatch(command(t, "ldd", program), -1) {
 			files = append(files, match[1])
 		}
 		for _, file := range files {
-			target := filepath.Join(root, file)
-			if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-				t.Fatal(err)
-			}
+			target := filepath.Join(dir, file)
+			command(t, "mkdir", "-p", filepath.Dir(target))
 			command(t, "cp", "--dereference", file, target)
 		}
 	}
-	if err := os.Symlink("dash", filepath.Join(root, "bin/sh")); err != nil {
+	if err := os.Symlink("dash", filepath.Join(dir, "bin/sh")); err != nil {
 		t.Fatal(err)
 	}
-	return root
+	return newRoot(t, dir, `
+		mount -t proc proc "$1/proc"
+		mount --bind /dev/null "$1/dev/null"`)
 }
 
-// watched runs the check's program again and again while change runs, the way
-// keepalived does, and looks at its file even more often. It must be there, be
-// one of the versions, and run, at any instant.
-func watched(t *testing.T, program string, versions []string, change func()) {
+// debianRoot is this machine's own Debian as it is on the disk, with everything
+// that is changed kept in memory, and without a running systemd.
+func debianRoot(t *testing.T) *root {
 	t.Helper()
-	stop, done := make(chan struct{}), make(chan struct{})
-	var runs, looks int
-	seen := map[string]int{}
+	r := newRoot(t, t.TempDir(), `
+		mount -t tmpfs -o mode=0755,size=200m tmpfs "$1"
+		cd "$1"
+		mkdir upper work root
+		mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" overlay root
+		cd root
+		for dir in dev run tmp; do mount -t tmpfs -o mode=0755 tmpfs $dir; done
+		for device in null zero urandom; do touch dev/$device; mount --bind /dev/$device dev/$device; done
+		mount -t proc proc proc
+		# The pages' index is made anew after each change: minutes, on some machines.
+		rm -f var/lib/man-db/auto-update`)
+	r.dir = filepath.Join(r.dir, "root")
+	if _, err := os.Stat(r.path("/var/lib/dpkg/status")); err != nil {
+		t.Fatalf("the root's copy has no dpkg: %v (is /var a file system of its own?)", err)
+	}
+	return r
+}
+
+// status describes a file as "0640 root:haproxy file", by the names the root has.
+func (r *root) status(name string) string {
+	r.t.Helper()
+	info, err := os.Lstat(r.path(name))
+	if err != nil {
+		return "missing"
+	}
+	stat := info.Sys().(*syscall.Stat_t)
+	kind := map[uint32]string{syscall.S_IFDIR: "dir", syscall.S_IFREG: "file", syscall.S_IFLNK: "link"}[stat.Mode&syscall.S_IFMT]
+	return fmt.Sprintf("%04o %s:%s %s", stat.Mode&0o7777, r.nameOf("passwd", stat.Uid), r.nameOf("group", stat.Gid), kind)
+}
+
+// nameOf finds the name of an id in /etc/passwd or /etc/group.
+func (r *root) nameOf(file string, id uint32) string {
+	r.t.Helper()
+	for line := range strings.Lines(read(r.t, r.path("etc/"+file))) {
+		if fields := strings.Split(strings.TrimSpace(line), ":"); len(fields) > 2 && fields[2] == fmt.Sprint(id) {
+			return fields[0]
+		}
+	}
+	return fmt.Sprint(id)
+}
+
+// changes lists what is not as on this machine's own disk, as "new /a",
+// "changed /b" and "gone /c". Only a debianRoot can tell.
+func (r *root) changes() []string {
+	r.t.Helper()
+	var all []string
+	upper := r.path("../upper")
+	err := filepath.WalkDir(upper, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || file == upper {
+			return err
+		}
+		name := strings.TrimPrefix(file, upper)
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		_, missing := os.Lstat(name)
+		switch {
+		// The overlay's mark for what was removed.
+		case info.Mode()&fs.ModeCharDevice != 0 && info.Sys().(*syscall.Stat_t).Rdev == 0:
+			all = append(all, "gone "+name)
+		case missing != nil:
+			all = append(all, "new "+name)
+		case info.Mode().IsRegular() && read(r.t, file) != read(r.t, name):
+			all = append(all, "changed "+name)
+		}
+		return nil
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return all
+}
+
+// watched runs the first of the files again and again while change runs, the way
+// keepalived does. At any instant it must be there, be whole and be one of the
+// versions. That no instant is missed is the kernel's word: nothing may happen to
+// the names of the files but that another file is renamed to them.
+func (r *root) watched(versions []string, change func(), files ...string) {
+	r.t.Helper()
+	names := map[int32]string{}
+	inotify := must(unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC))
+	defer unix.Close(inotify)
+	for _, file := range files {
+		folder := must(unix.InotifyAddWatch(inotify, filepath.Dir(r.path(file)),
+			unix.IN_CREATE|unix.IN_DELETE|unix.IN_MODIFY|unix.IN_MOVED_FROM|unix.IN_MOVED_TO|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF))
+		names[int32(folder)] = file
+	}
+
+	stop := make(chan struct{})
+	ran, looked := make(chan struct{}), make(chan struct{})
+	seen, runs, looks := map[string]int{}, 0, 0
+	program := r.path(files[0])
 	go func() {
-		defer close(done)
-		for {
-			runs++
-			output, err := exec.Command(program, "version").Output()
-			line, _, _ := strings.Cut(string(output), " (")
-			if err != nil {
-				t.Errorf("run %d of %s: %v", runs, program, err)
-			}
-			seen[strings.TrimPrefix(line, "hacheck ")]++
+		defer close(ran)
+		for last := false; !last; {
 			select {
 			case <-stop:
-				return
+				last = true
 			default:
 			}
+			runs++
+			output, err := exec.Command(program, "version").Output()
+			if err != nil {
+				r.t.Errorf("run %d of %s: %v", runs, files[0], err)
+			}
+			line, _, _ := strings.Cut(string(output), " (")
+			seen[strings.TrimPrefix(line, "hacheck ")]++
 		}
 	}()
-	looked := make(chan struct{})
 	go func() {
 		defer close(looked)
 		tick := time.NewTicker(100 * time.Microsecond)
 		defer tick.Stop()
 		for {
 			looks++
-			// What a failing execve would say: keepalived takes it for healthy.
-			if err := syscall.Access(program, 1); err != nil {
-				t.Errorf("look %d: %s: %v", looks, program, err)
+			// Whether execve would succeed: keepalived takes a failure for healthy.
+			if err := unix.Access(program, unix.X_OK); err != nil {
+				r.t.Errorf("look %d: %s: %v", looks, files[0], err)
 			}
 			select {
 			case <-stop:
@@ -100,35 +251,106 @@ func watched(t *testing.T, program string, versions []string, change func()) {
 	}()
 	change()
 	close(stop)
-	<-done
+	<-ran
 	<-looked
 	for version := range seen {
 		if !slices.Contains(versions, version) {
-			t.Errorf("%s said it is version %q, which is none of %q", program, version, versions)
+			r.t.Errorf("%s said it is version %q, which is none of %q", files[0], version, versions)
 		}
 	}
-	t.Logf("%d runs (%v) and %d looks", runs, seen, looks)
-}
-
-// status describes a file as "0640 root:haproxy file", by the names the root has.
-func status(t *testing.T, root, path string) string {
-	t.Helper()
-	info, err := os.Lstat(filepath.Join(root, path))
-	if err != nil {
-		return "missing"
-	}
-	stat := info.Sys().(*syscall.Stat_t)
-	kind := map[uint32]string{syscall.S_IFDIR: "dir", syscall.S_IFREG: "file", syscall.S_IFLNK: "link"}[stat.Mode&syscall.S_IFMT]
-	return fmt.Sprintf("%04o %s:%s %s", stat.Mode&0o7777, nameIn(t, root, "passwd", stat.Uid), nameIn(t, root, "group", stat.Gid), kind)
-}
-
-// nameIn finds the name of an id in /etc/passwd or /etc/group.
-func nameIn(t *testing.T, root, file string, id uint32) string {
-	t.Helper()
-	for line := range strings.Lines(read(t, filepath.Join(root, "etc", file))) {
-		if fields := strings.Split(strings.TrimSpace(line), ":"); len(fields) > 2 && fields[2] == fmt.Sprint(id) {
-			return fields[0]
+	replaced := map[string]int{}
+	for _, event := range events(r.t, inotify) {
+		file := names[event.folder]
+		switch {
+		case event.mask&unix.IN_Q_OVERFLOW != 0:
+			r.t.Error("the kernel had more to tell than it could keep")
+		case event.mask&(unix.IN_DELETE_SELF|unix.IN_MOVE_SELF) != 0:
+			r.t.Errorf("the folder of %s was removed", file)
+		case event.name != filepath.Base(file):
+		case event.mask&unix.IN_MOVED_TO != 0:
+			replaced[file]++
+		default:
+			r.t.Errorf("%s was not only replaced: inotify event %#x", file, event.mask)
 		}
 	}
-	return fmt.Sprint(id)
+	r.t.Logf("%d runs (%v), %d looks, replaced %v", runs, seen, looks, replaced)
+	if replaced[files[len(files)-1]] == 0 {
+		r.t.Errorf("%s was not replaced at all", files[len(files)-1])
+	}
+}
+
+// event is one of inotify(7).
+type event struct {
+	folder int32
+	mask   uint32
+	name   string
+}
+
+// events gives all that has happened up to now.
+func events(t *testing.T, inotify int) []event {
+	t.Helper()
+	var all []event
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := unix.Read(inotify, buffer)
+		if err == unix.EAGAIN {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rest := buffer[:n]; len(rest) >= unix.SizeofInotifyEvent; {
+			// wd, mask, cookie and the name's length, 32 bits each, then the name.
+			length := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(rest[12:]))
+			name, _, _ := bytes.Cut(rest[unix.SizeofInotifyEvent:length], []byte{0})
+			all = append(all, event{folder: int32(binary.NativeEndian.Uint32(rest)), mask: binary.NativeEndian.Uint32(rest[4:]), name: string(name)})
+			rest = rest[length:]
+		}
+	}
+}
+
+// refusesToLeave: keepalived takes a check that is gone for healthy, so the
+// package stays while a keepalived runs that names it. In the end one runs whose
+// configuration has it in a comment only. The command to start it takes the
+// options -f FILE and --use-file=FILE.
+func refusesToLeave(t *testing.T, r *root, keepalived string, remove func() (string, error)) {
+	t.Helper()
+	const main, other, included = "/etc/keepalived/keepalived.conf", "/etc/elsewhere/lb.conf", "/etc/elsewhere/scripts.conf"
+	const check = "vrrp_script chk {\n    script \"/usr/bin/hacheck haproxy\"\n}\n"
+	running := ""
+	start := func(options string, files map[string]string) {
+		t.Helper()
+		for _, file := range []string{main, other, included} {
+			if text, ok := files[file]; ok {
+				write(t, r.path(file), text, 0o644)
+			} else if err := os.Remove(r.path(file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+		}
+		if running != "" {
+			r.must("kill " + running + "; while [ -e /proc/" + running + " ]; do sleep 0.01; done")
+		}
+		running = strings.TrimSpace(r.must(keepalived + " " + options + " </dev/null >/dev/null 2>&1 & echo $!"))
+		r.must("while read -r name </proc/" + running + "/comm; [ $name != keepalived ]; do sleep 0.01; done")
+	}
+	for _, c := range []struct {
+		options string
+		files   map[string]string
+		named   string
+	}{
+		{"", map[string]string{main: check}, main},
+		{"", map[string]string{main: "include " + included + "\n", included: check}, included},
+		{"-f " + other, map[string]string{other: check}, other},
+		{"--use-file=" + other, map[string]string{main: "", other: check}, other},
+	} {
+		start(c.options, c.files)
+		output, err := remove()
+		if err == nil || !strings.Contains(output, "hacheck is not removed: keepalived is running and its configuration names\nhacheck, in\n"+c.named+"\n") {
+			t.Fatalf("removed under a running keepalived with %s, or not told why not: %v\n%s", c.named, err, output)
+		}
+		if output, err := exec.Command(r.path("/usr/bin/hacheck"), "version").CombinedOutput(); err != nil {
+			t.Fatalf("after the refusal: %v\n%s", err, output)
+		}
+	}
+	start("", map[string]string{main: "# " + strings.ReplaceAll(check, "\n", "\n# ")})
 }
