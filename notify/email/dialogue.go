@@ -146,7 +146,7 @@ func (n *Notifier) tlsConfig() (*tls.Config, error) {
 	if n.cfg.CAFile != "" {
 		pool, err := secret.ReadCAs(n.cfg.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("read the CA file: %w", err)
+			return nil, fmt.Errorf("read ca_file: %w", err)
 		}
 		config.RootCAs = pool
 	}

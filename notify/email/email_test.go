@@ -295,7 +295,7 @@ func TestTLSModes(t *testing.T) {
 		{name: "implicit at a STARTTLS port", mode: ImplicitTLS, port: offering.port, ca: ca,
 			want: "TLS handshake: tls: first record does not look like a TLS handshake; the port does not speak TLS from the start; use tls: starttls"},
 		{name: "CA file missing", mode: StartTLS, port: offering.port, ca: "/no/ca.pem",
-			want: "STARTTLS: read the CA file: open /no/ca.pem: no such file or directory"},
+			want: "STARTTLS: read ca_file: open /no/ca.pem: no such file or directory"},
 		{name: "refused", mode: StartTLS, port: refusing, want: "STARTTLS: 454 TLS not available"},
 		{name: "opportunistic, refused", mode: Opportunistic, port: refusing, want: "MAIL FROM:<hacheck@example.com>: 550 seen"},
 		{name: "broken", mode: StartTLS, port: broken, want: "STARTTLS: tls: first record does not look like a TLS handshake; the port does not speak TLS from the start; use tls: starttls"},

@@ -1,8 +1,10 @@
 package email
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -156,6 +158,42 @@ func TestResetAtEachStep(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestAnswersInjectedBeforeTLS lets somebody on the way put answers behind that
+// to STARTTLS, in clear: they must not be taken for what the relay says under
+// TLS, such as which logins it offers (RFC 3207, section 6).
+func TestAnswersInjectedBeforeTLS(t *testing.T) {
+	server, ca := certificate(t)
+	heard := make(chan string, 1)
+	port := portOf(notifytest.Serve(t, func(conn net.Conn, _ <-chan struct{}) {
+		lines := bufio.NewReader(conn)
+		fmt.Fprint(conn, "220 relay.test\r\n")
+		lines.ReadString('\n') //nolint:errcheck // EHLO
+		fmt.Fprint(conn, "250-relay.test\r\n250-AUTH PLAIN\r\n250 STARTTLS\r\n")
+		lines.ReadString('\n') //nolint:errcheck // STARTTLS
+		fmt.Fprint(conn, "220 go\r\n250-relay.test\r\n250 AUTH PLAIN LOGIN\r\n235 in\r\n")
+		secure := tls.Server(conn, server)
+		lines.Reset(secure)
+		said, err := lines.ReadString('\n')
+		if err != nil {
+			heard <- err.Error()
+			return
+		}
+		fmt.Fprint(secure, "250 relay.test\r\n") // no AUTH
+		rest, _ := io.ReadAll(lines)
+		heard <- said + string(rest)
+	}))
+	cfg := withLogin(t, config(port))
+	cfg.TLS, cfg.CAFile, cfg.ServerName, cfg.Helo = StartTLS, ca, "relay.test", "lb1.example.com"
+	err := must(t, cfg).Notify(t.Context(), notifytest.Notification())
+	want := fmt.Sprintf("smtp 127.0.0.1:%d: AUTH: the relay does not offer it; remove username, or use the submission port (587 or 465)", port)
+	if err == nil || err.Error() != want {
+		t.Errorf("error is\n%v, want\n%s", err, want)
+	}
+	if got := <-heard; got != "EHLO lb1.example.com\r\n" {
+		t.Errorf("under TLS the relay heard %q", got)
+	}
 }
 
 // TestSomeRefusedThenAll lets the relay refuse one recipient for now, and then
