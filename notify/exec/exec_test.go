@@ -329,6 +329,30 @@ func TestLeftBehind(t *testing.T) {
 	}
 }
 
+// TestInheritedFiles leaves a file open for children, as a careless parent of
+// hacheck does.
+func TestInheritedFiles(t *testing.T) {
+	fd, err := unix.Open("/dev/null", unix.O_RDONLY, 0) // without O_CLOEXEC
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) }) //nolint:errcheck // only read
+	path := script(t, `for fd in /proc/$$/fd/*; do echo "${fd##*/} $(readlink $fd)"; done >"$0.fds"`)
+	if err := must(t, Config{Command: []string{path}}).Notify(t.Context(), notifytest.Notification()); err != nil {
+		t.Fatal(err)
+	}
+	open, err := os.ReadFile(path + ".fds")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(open), "/dev/null") {
+		t.Errorf("the command has the file %d of its grandparent; it has\n%s", fd, open)
+	}
+	if !strings.Contains(string(open), "pipe:") {
+		t.Errorf("the command has no input:\n%s", open)
+	}
+}
+
 // TestDeath kills the process that runs a command.
 func TestDeath(t *testing.T) {
 	if path := os.Getenv("HACHECK_TEST_COMMAND"); path != "" {

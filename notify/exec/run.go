@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -68,6 +70,7 @@ func (n *Notifier) run(ctx context.Context, input []byte, environment []string) 
 
 // supervise starts the command and stays until it has gone.
 func (n *Notifier) supervise(ctx context.Context, input []byte, environment []string) (ending, error) {
+	closeInherited()
 	command := exec.Command(n.cfg.Command[0], n.cfg.Command[1:]...)
 	command.Env = environment
 	command.Dir = "/"
@@ -139,6 +142,19 @@ func (n *Notifier) supervise(ctx context.Context, input []byte, environment []st
 		return ending{signal: status.Signal(), output: text}, nil
 	}
 	return ending{code: status.ExitStatus(), output: text}, nil
+}
+
+// closeInherited keeps from the command what the parent of this process left
+// open in it, as a lock or a socket that something the command leaves behind
+// would hold for ever. What this process opened itself is kept from it anyway.
+// Without /proc the command gets it all, which is no reason not to run it.
+func closeInherited() {
+	open, _ := os.ReadDir("/proc/self/fd")
+	for _, entry := range open {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
 }
 
 // awaitExit waits until a process is dead and leaves its remains.
