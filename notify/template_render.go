@@ -38,7 +38,7 @@ func (t *Template) title(notification Notification, lang Language) string {
 	n, words := notification.cleaned(), lang.phrases()
 	title := newTitle(n, &words)
 	report := newReport(n, lang.tag(), &words)
-	said, err := run(t.subject, templateData(n, lang, report.message(&words), title, Markup(report.body(&words))))
+	said, err := t.subject.execute(templateData(n, lang, report.message(&words), title, Markup(report.body(&words))))
 	if err != nil {
 		return title
 	}

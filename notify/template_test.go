@@ -33,11 +33,13 @@ func TestParseTemplate(t *testing.T) {
 		{"not closed", "", "a\n{{if .Resolved}}\n", "", `text:3: unexpected EOF`},
 		{"a subject that may be empty", "{{if .Resolved}}over{{end}}", "", "", "subject: says nothing (tried on a transition)"},
 		{"a loop", "", "{{range 1000000000}}{{end}}", "",
-			`text: it is too much: it writes more than 20000 times; does a loop or a template in it come to no end?`},
-		{"a template that calls itself", "", `{{define "x"}}{{template "x" .}}{{end}}{{template "x" .}}`, "", "it writes more than 20000 times"},
+			`text:1:8: executing "text" at <1000000000>: it is too much: it takes more than 500000 steps; does a loop in it come to no end?`},
+		{"a template that calls itself", "", `{{define "x"}}{{template "x" .}}{{end}}{{template "x" .}}`, "", "it is nested more than 10000 times; does a template in it call itself without end?"},
 		{"doubling", "", `{{$s := "x"}}{{range 100}}{{$s = print $s $s}}{{end}}{{$s}}`, "", "a text of more than 131072 bytes"},
 		{"too long", "", strings.Repeat("x", 70<<10), "", "text: has 71680 bytes, at most 65536 are read"},
 		{"not a time", "", "{{local .Name}}", "", "string is not a time"},
+		{"a method", "", `{{.Time.Format "15:04"}}`, "",
+			`text:1:7: executing "text" at <.Time.Format>: can't evaluate field Format in type time.Time; methods are not called (tried on a transition)`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			template, err := ParseTemplate(test.subject, test.text, test.html)
@@ -133,7 +135,7 @@ func TestTemplateFails(t *testing.T) {
 		name, text, problem string
 	}{
 		{"an index", `{{if eq .Name "VI_1"}}{{index .Names 7}}{{end}}x`, "index out of range"},
-		{"a loop", `{{if eq .Name "VI_1"}}{{range 1000000000}}{{end}}{{end}}x`, "it writes more than 20000 times"},
+		{"a loop", `{{if eq .Name "VI_1"}}{{range 1000000000}}{{end}}{{end}}x`, "it takes more than 500000 steps"},
 		{"too much", `{{range .Events}}{{printf "%50000s" .Name}}{{end}}`, "it gives more than 131072 bytes"},
 		{"nothing", `{{if ne .Name "VI_1"}}x{{else}}{{" "}}{{end}}`, "says nothing"},
 	} {

@@ -20,13 +20,15 @@ var mayImport = map[string][]string{
 	"hacheck/haproxy/haproxytest": {},
 	"hacheck/keepalived":          {},
 	"hacheck/checks":              {"hacheck/haproxy"},
-	"hacheck/notify":              {},
+	"hacheck/notify":              {"hacheck/notify/template"},
 	"hacheck/notify/secret":       {},
-	"hacheck/notify/email":        {"hacheck/notify", "hacheck/notify/secret"},
-	"hacheck/notify/webhook":      {"hacheck/notify", "hacheck/notify/secret"},
-	"hacheck/notify/journal":      {"hacheck/notify"},
-	"hacheck/notify/exec":         {"hacheck/notify"},
-	"hacheck/notify/spool":        {"hacheck/notify"},
+	// Knows nothing of what is notified.
+	"hacheck/notify/template": {},
+	"hacheck/notify/email":    {"hacheck/notify", "hacheck/notify/secret"},
+	"hacheck/notify/webhook":  {"hacheck/notify", "hacheck/notify/secret"},
+	"hacheck/notify/journal":  {"hacheck/notify"},
+	"hacheck/notify/exec":     {"hacheck/notify"},
+	"hacheck/notify/spool":    {"hacheck/notify"},
 	// The contract every channel is tested against.
 	"hacheck/notify/notifytest": {"hacheck/notify"},
 	"hacheck/config": {
