@@ -29,8 +29,9 @@ type feishuContent struct {
 
 func feishuPosts(t told) ([]post, error) {
 	text := t.message.Subject + "\n\n" + t.message.Text
-	// All that has a meaning in a text is <at user_id="all">.
-	text = strings.ReplaceAll(text, "<", "＜")
+	// All that has a meaning in a text is a tag, as <at user_id="all">, and a
+	// link, [x](https://…).
+	text = strings.NewReplacer("<", "＜", "](", "]（").Replace(text)
 	message := feishuMessage{Type: "text", Content: feishuContent{Text: cut(text, feishuText, encoded)}}
 	if t.key == "" {
 		return one(message)

@@ -674,8 +674,8 @@ func checkHarmless(t *testing.T, preset Preset, body []byte) {
 		plain(text)
 		plain(strings.TrimSuffix(strings.TrimPrefix(first, "**"), "**"))
 	case Feishu, Lark:
-		if text := shape[docFeishu](t, body).Content.Text; strings.Contains(text, "<") {
-			t.Errorf("a tag in %s", text)
+		if text := shape[docFeishu](t, body).Content.Text; strings.Contains(text, "<") || strings.Contains(text, "](") {
+			t.Errorf("a tag or a link in %s", text)
 		}
 	case Slack:
 		doc := shape[docSlack](t, body)
