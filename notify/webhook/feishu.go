@@ -70,12 +70,13 @@ func feishuAnswered(_ int, body []byte) answer {
 	switch {
 	case *code == 0:
 		a.verdict = accepted
-	case *code == 11232: // more than 5 a second or 100 a minute
+	case *code == 11232, // more than 5 a second or 100 a minute
+		*code == 9499 && strings.Contains(strings.ToLower(got.Message), "too many"):
 		a.wait = time.Minute
 	case slices.Contains([]int64{
 		19001, 19007, // no such bot, bot switched off
 		19021, 19022, 19024, // signature, address, keyword
-		9499, // not the body of a message
+		9499, // not the body of a message, if it does not say "too many request"
 	}, *code):
 		a.verdict = refused
 	}

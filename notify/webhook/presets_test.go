@@ -437,6 +437,7 @@ func TestAnswers(t *testing.T) {
 		{WeCom, 200, `{"errcode":40058,"errmsg":"markdown.content exceed max length 4096"}`, final, 0, "errcode 40058: markdown.content exceed max length 4096"},
 		{Feishu, 200, `{"code":19021,"msg":"sign match fail or timestamp is not within one hour from current time"}`, final, 0, "code 19021: sign match fail or timestamp is not within one hour from current time"},
 		{Feishu, 400, `{"code":9499,"msg":"Bad Request","data":{}}`, final, 0, "400 Bad Request: code 9499: Bad Request"},
+		{Feishu, 400, `{"code":9499,"msg":"too many request","data":{}}`, waits, time.Minute, "400 Bad Request: code 9499: too many request (the peer asks to wait 1m0s)"},
 		{Feishu, 400, `{"code":11232,"msg":"frequency limited psm"}`, waits, time.Minute, "400 Bad Request: code 11232: frequency limited psm (the peer asks to wait 1m0s)"},
 		{Lark, 200, `{"code":19024,"msg":"Key Words Not Found"}`, final, 0, "code 19024: Key Words Not Found"},
 		{Slack, 200, `{"ok":true}`, good, 0, ""},
