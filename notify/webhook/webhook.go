@@ -68,7 +68,7 @@ func (n *Notifier) Notify(ctx context.Context, notification notify.Notification)
 	if err != nil {
 		return &notify.PermanentError{Err: fmt.Errorf("webhook %s: write the body: %w", show(target), err)}
 	}
-	client, err := n.client()
+	client, err := n.client(ctx)
 	if err != nil {
 		return fmt.Errorf("webhook %s: %w", show(target), err)
 	}
@@ -316,8 +316,8 @@ func (n *Notifier) proxy() (func(*http.Request) (*url.URL, error), error) {
 }
 
 // client makes a client of its own for one attempt: attempts are rare, and a
-// renewed CA file counts at the next one.
-func (n *Notifier) client() (*http.Client, error) {
+// renewed CA file counts at the next one. Its connections end with ctx.
+func (n *Notifier) client(ctx context.Context) (*http.Client, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: n.cfg.InsecureSkipVerify}
 	if n.cfg.CAFile != "" {
 		pool, err := secret.ReadCAs(n.cfg.CAFile)
@@ -332,7 +332,16 @@ func (n *Notifier) client() (*http.Client, error) {
 	}
 	return &http.Client{
 		Transport: &http.Transport{
-			Proxy:                  proxy,
+			Proxy: proxy,
+			// A transport gives up waiting for a connection that hangs in its
+			// TLS handshake, but not the connection.
+			DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
+				conn, err := new(net.Dialer).DialContext(ctx, network, address)
+				if err == nil {
+					context.AfterFunc(ctx, func() { conn.Close() })
+				}
+				return conn, err
+			},
 			TLSClientConfig:        config,
 			DisableKeepAlives:      true,
 			MaxResponseHeaderBytes: maxHeader,

@@ -9,8 +9,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
@@ -369,6 +371,34 @@ func TestTLS(t *testing.T) {
 	err = must(t, Config{Name: "hook", URL: old.URL, InsecureSkipVerify: true}).Notify(t.Context(), notifytest.Notification())
 	if err == nil || !strings.Contains(err.Error(), "protocol version") {
 		t.Errorf("TLS 1.1: %v, want a refusal", err)
+	}
+}
+
+// TestNoConnectionIsLeft lets receivers and proxies stall before there is
+// anything to answer.
+func TestNoConnectionIsLeft(t *testing.T) {
+	gone := make(chan struct{}, 1)
+	address := notifytest.Serve(t, func(conn net.Conn, _ <-chan struct{}) {
+		io.Copy(io.Discard, conn) //nolint:errcheck // until the client leaves
+		gone <- struct{}{}
+	})
+	for name, cfg := range map[string]Config{
+		"receiver": {Name: "hook", URL: "https://" + address, Proxy: NoProxy},
+		"proxy":    {Name: "hook", URL: "https://hooks.invalid", Proxy: "http://" + address},
+		"socks":    {Name: "hook", URL: "https://hooks.invalid", Proxy: "socks5://" + address},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			if err := must(t, cfg).Notify(ctx, notifytest.Notification()); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("error is %v", err)
+			}
+			select {
+			case <-gone:
+			case <-time.After(5 * time.Second): // of the attempt's 10
+				t.Error("the connection is still there")
+			}
+		})
 	}
 }
 
