@@ -148,7 +148,7 @@ func TestCommands(t *testing.T) {
 			}
 		})
 	}
-	if typed < 60 {
+	if typed < 90 {
 		t.Errorf("only %d commands were typed", typed)
 	}
 }

@@ -106,45 +106,61 @@ func TestTemplateFields(t *testing.T) {
 
 // TestTemplateFunctions compares the functions with those of the code.
 func TestTemplateFunctions(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(repository(t), "notify/template.go"), nil, 0)
+	own := functionNames(t, "notify/template.go")
+	all := append(functionNames(t, "notify/template/functions.go"), own...)
+	for _, m := range messagePages {
+		p := readPage(t, repository(t), m.path)
+		var told []string
+		for _, code := range codes(p.table(t, m.function), 0) {
+			name, _, _ := strings.Cut(code, " ")
+			told = append(told, name)
+			if !slices.Contains(own, name) {
+				t.Errorf("%s has the function %s, which templates have not", m.path, name)
+			}
+		}
+		for _, name := range own {
+			if !slices.Contains(told, name) {
+				t.Errorf("%s does not have the function %s", m.path, name)
+			}
+		}
+		_, after, _ := strings.Cut(read(t, m.path), "| "+m.function+" |")
+		after, _, _ = strings.Cut(after, "\n## ")
+		for _, name := range all {
+			if !strings.Contains(after, "`"+name+"`") && !strings.Contains(after, "`"+name+" ") {
+				t.Errorf("%s does not name the function %s", m.path, name)
+			}
+		}
+	}
+}
+
+// functionNames are the keys of the tables of functions in a file.
+func functionNames(t *testing.T, path string) []string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(repository(t), path), nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want []string
+	var names []string
 	ast.Inspect(file, func(node ast.Node) bool {
 		literal, ok := node.(*ast.CompositeLit)
 		if !ok {
 			return true
 		}
-		if kind, ok := literal.Type.(*ast.SelectorExpr); !ok || kind.Sel.Name != "FuncMap" {
-			return true
-		}
 		for _, element := range literal.Elts {
 			if pair, ok := element.(*ast.KeyValueExpr); ok {
-				name, _ := strconv.Unquote(pair.Key.(*ast.BasicLit).Value)
-				want = append(want, name)
+				if key, ok := pair.Key.(*ast.BasicLit); ok {
+					if name, err := strconv.Unquote(key.Value); err == nil {
+						names = append(names, name)
+					}
+				}
 			}
 		}
 		return true
 	})
-	if len(want) < 8 {
-		t.Fatalf("only %q were found in the code", want)
+	if len(names) < 7 {
+		t.Fatalf("only the functions %q were found in %s", names, path)
 	}
-	for _, m := range messagePages {
-		p := readPage(t, repository(t), m.path)
-		text := read(t, m.path)
-		_, after, _ := strings.Cut(text, "| "+m.function+" |")
-		for _, name := range want {
-			if !strings.Contains(after, "`"+name+"`") && !strings.Contains(after, "`"+name+" ") {
-				t.Errorf("%s does not name the function %s", m.path, name)
-			}
-		}
-		for _, code := range codes(p.tables(t, m.function), 0) {
-			if name, _, _ := strings.Cut(code, " "); !slices.Contains(want, name) {
-				t.Errorf("%s has the function %s, which templates have not", m.path, name)
-			}
-		}
-	}
+	return names
 }
 
 // TestExecExitCodes runs a program with each of the documented exit codes.
