@@ -65,8 +65,9 @@ func slackUnits(r rune) int {
 
 // slackAnswer is what Slack and its imitators answer instead of "ok".
 type slackAnswer struct {
-	OK    *bool  `json:"ok"`
-	Error string `json:"error"`
+	OK      *bool  `json:"ok"`
+	Success *bool  `json:"success"` // Rocket.Chat's word for it
+	Error   string `json:"error"`
 }
 
 func slackAnswered(status int, body []byte) answer {
@@ -74,10 +75,19 @@ func slackAnswered(status int, body []byte) answer {
 		return answer{verdict: accepted}
 	}
 	var got slackAnswer
-	if !decode(body, &got) || got.OK == nil {
+	if !decode(body, &got) {
 		return answer{}
 	}
-	a := answer{verdict: later, said: "error " + got.Error}
+	if got.OK == nil {
+		got.OK = got.Success
+	}
+	if got.OK == nil {
+		return answer{}
+	}
+	a := answer{said: "error " + got.Error}
+	if good(status) {
+		a.verdict = later // of a bad status that decides
+	}
 	switch {
 	case *got.OK:
 		a.verdict = accepted
