@@ -18,7 +18,7 @@ func TestParseTemplate(t *testing.T) {
 {{with .Maintenance}}{{local .Until}} {{.Reason}}{{end}}{{with .RunbookURL}}{{.}}{{end}}{{with .Priority}}{{.}}{{end}}
 {{range .Latest}}{{.Name}} {{named .State}} {{join (addresses .) ","}}{{range .VIPs}}{{.Address}}/{{.Prefix}} {{.Presence}}{{end}}{{end}}
 {{range .Events}}{{utc .Time}} {{local .PreviousSince}}{{end}}{{join .Names " "}} {{join .Addresses " "}} {{.Count}} {{local .Since}}
-{{.Resolved}} {{duration .Lasted}} {{upper .State}} {{lower .Name}} {{printf "%-10s|" .Name}}`, "", ""},
+{{.Resolved}} {{duration .Lasted}} {{upper .State}} {{lower .Name}} {{printf "%-10s|" .Name}} {{date "15:04" .Time}} {{.Time | date "2 Jan"}}`, "", ""},
 		{"nothing", "", "", "", "it is empty: give it a subject, a text or an html"},
 		{"a wrong field", "", "VIP report\n\nnode {{.Hots}}\n", "",
 			`text:3:7: executing "text" at <.Hots>: can't evaluate field Hots in type notify.TemplateData (tried on a transition)`},
@@ -33,7 +33,7 @@ func TestParseTemplate(t *testing.T) {
 		{"not closed", "", "a\n{{if .Resolved}}\n", "", `text:3: unexpected EOF`},
 		{"a subject that may be empty", "{{if .Resolved}}over{{end}}", "", "", "subject: says nothing (tried on a transition)"},
 		{"a loop", "", "{{range 1000000000}}{{end}}", "",
-			`text:1:8: executing "text" at <1000000000>: it is too much: it takes more than 500000 steps; does a loop in it come to no end?`},
+			`text:1:8: executing "text" at <1000000000>: it is too much: it takes more than 200000 steps; does a loop in it come to no end?`},
 		{"a template that calls itself", "", `{{define "x"}}{{template "x" .}}{{end}}{{template "x" .}}`, "", "it is nested more than 10000 times; does a template in it call itself without end?"},
 		{"doubling", "", `{{$s := "x"}}{{range 100}}{{$s = print $s $s}}{{end}}{{$s}}`, "", "a text of more than 131072 bytes"},
 		{"too long", "", strings.Repeat("x", 70<<10), "", "text: has 71680 bytes, at most 65536 are read"},
@@ -135,7 +135,7 @@ func TestTemplateFails(t *testing.T) {
 		name, text, problem string
 	}{
 		{"an index", `{{if eq .Name "VI_1"}}{{index .Names 7}}{{end}}x`, "index out of range"},
-		{"a loop", `{{if eq .Name "VI_1"}}{{range 1000000000}}{{end}}{{end}}x`, "it takes more than 500000 steps"},
+		{"a loop", `{{if eq .Name "VI_1"}}{{range 1000000000}}{{end}}{{end}}x`, "it takes more than 200000 steps"},
 		{"too much", `{{range .Events}}{{printf "%50000s" .Name}}{{end}}`, "it gives more than 131072 bytes"},
 		{"nothing", `{{if ne .Name "VI_1"}}x{{else}}{{" "}}{{end}}`, "says nothing"},
 	} {
@@ -181,12 +181,9 @@ func FuzzParseTemplate(f *testing.F) {
 	f.Add("{{.Subject}}", "{{.Text}}{{range .Events}}{{.Name}}{{end}}", "<p>{{.HTML}}</p>")
 	f.Add("{{with .Verdict}}{{.Reason}}{{else}}x{{end}}", "{{define \"x\"}}{{template \"x\"}}{{end}}{{template \"x\"}}", "{{$x := .Name}}{{range $i, $e := .Latest}}{{break}}{{end}}{{$x}}")
 	f.Add("", "{{range 9223372036854775807}}{{range 9223372036854775807}}{{end}}{{end}}", "{{/* c */}}{{- .Name -}}{{block \"b\" .}}{{.}}{{end}}")
-	f.Add("{{call .Name}}", "{{slice .Name 1 2}}{{index .VIPs 0}}{{len .}}", "{{if and .Resolved (not .Count)}}{{print nil}}{{end}}x")
+	f.Add("{{call .Name}}", "{{slice .Name 1 2}}{{index .VIPs 0}}{{len .}}{{date \"15:04\" .Time}}", "{{if and .Resolved (not .Count)}}{{print nil}}{{end}}{{printf \"%*d\" 99999 1}}x")
 	notification := stories()["states-differ"]
 	f.Fuzz(func(t *testing.T, subject, text, html string) {
-		if strings.Contains(subject+text+html, "printf") {
-			return // its widths make texts of a megabyte, which only takes time
-		}
 		template, err := ParseTemplate(subject, text, html)
 		if err != nil {
 			return

@@ -45,8 +45,8 @@ type Rules struct {
 	// EscapeHTML escapes the text of every value that is printed, as text and
 	// within quoted attributes. Markup, which html gives, is printed as it is.
 	EscapeHTML bool
-	// Steps bounds how many nodes of the template are executed and evaluated.
-	// Making a text takes a step more for each KiB of it.
+	// Steps bounds how many nodes of the template are executed and evaluated. A
+	// text that a function makes takes a step more for each 256 bytes of it.
 	Steps int
 	// Output bounds what is given, and each text made on the way, in bytes.
 	Output int
@@ -133,7 +133,7 @@ func (e *execution) made(at parse.Node, text string) error {
 	if len(text) > e.rules.Output {
 		return e.fail(at, "%w", e.tooLong())
 	}
-	return e.take(at, len(text)>>10)
+	return e.take(at, len(text)/256)
 }
 
 func (e *execution) tooLong() error {
