@@ -155,11 +155,11 @@ func New(cfg Config) (*Notifier, error) {
 	if cfg.Port == 0 {
 		cfg.Port = cfg.TLS.Port()
 	}
-	if cfg.ServerName == "" {
-		cfg.ServerName = cfg.Host
-	}
 	if err := checkProtection(cfg); err != nil {
 		return nil, err
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName = cfg.Host
 	}
 	n := &Notifier{cfg: cfg}
 	var err error
@@ -197,8 +197,14 @@ func checkProtection(cfg Config) error {
 	default:
 		return fmt.Errorf("tls: %q is none of starttls, tls, opportunistic, none", cfg.TLS)
 	}
-	if cfg.CAFile != "" && !filepath.IsAbs(cfg.CAFile) {
+	switch {
+	case cfg.CAFile != "" && !filepath.IsAbs(cfg.CAFile):
 		return fmt.Errorf("ca_file: %q is not an absolute path", cfg.CAFile)
+	// Who names them believes that a certificate is checked.
+	case cfg.CAFile != "" && (cfg.TLS == Opportunistic || cfg.TLS == NoTLS):
+		return fmt.Errorf("ca_file: has no effect with tls: %s, which checks no certificate; use starttls or tls, or remove it", cfg.TLS)
+	case cfg.ServerName != "" && cfg.TLS == NoTLS:
+		return errors.New("server_name: has no effect with tls: none; use starttls or tls, or remove it")
 	}
 	if cfg.Username == "" {
 		switch {

@@ -363,7 +363,10 @@ func TestAuth(t *testing.T) {
 			}
 			r.start(t)
 			cfg := withLogin(t, config(r.port))
-			cfg.TLS, cfg.CAFile, cfg.ServerName, cfg.Auth, cfg.AllowClearAuth = test.mode, ca, "relay.test", test.chosen, true
+			cfg.TLS, cfg.Auth, cfg.AllowClearAuth = test.mode, test.chosen, true
+			if test.mode != NoTLS {
+				cfg.CAFile, cfg.ServerName = ca, "relay.test"
+			}
 			if test.password != "" {
 				cfg.PasswordFile = passwordFile(t, test.password)
 			}
@@ -639,6 +642,9 @@ func TestNewErrors(t *testing.T) {
 		{"timeout: 1h0m0s is not within 0s to 10m0s", good(func(c *Config) { c.Timeout = time.Hour })},
 		{`tls: "ssl" is none of starttls, tls, opportunistic, none`, good(func(c *Config) { c.TLS = "ssl" })},
 		{`ca_file: "ca.pem" is not an absolute path`, good(func(c *Config) { c.CAFile = "ca.pem" })},
+		{"ca_file: has no effect with tls: none, which checks no certificate; use starttls or tls, or remove it", good(func(c *Config) { c.TLS = NoTLS; c.CAFile = "/ca.pem" })},
+		{"ca_file: has no effect with tls: opportunistic, which checks no certificate; use starttls or tls, or remove it", good(func(c *Config) { c.TLS = Opportunistic; c.CAFile = "/ca.pem" })},
+		{"server_name: has no effect with tls: none; use starttls or tls, or remove it", good(func(c *Config) { c.TLS = NoTLS; c.ServerName = "relay" })},
 		{"username: is missing though password_file is set", good(func(c *Config) { c.PasswordFile = "/p" })},
 		{"username: is missing though auth is set", good(func(c *Config) { c.Auth = "plain" })},
 		{"password_file: is missing though username is set", good(func(c *Config) { c.Username = "u" })},

@@ -204,7 +204,9 @@ func TestPostfix(t *testing.T) {
 			"no recipient was accepted: ops@example.com (554 5.7.1 <ops@example.com>: Recipient address rejected: Access denied)", true},
 		{"unknown recipient", func(c *Config) { c.To = append(c.To, "gone@example.com") },
 			"delivered to ops@example.com, but not to gone@example.com (550 5.1.1 <gone@example.com>: Recipient address rejected: User unknown in virtual mailbox table)", true},
-		{"no TLS", func(c *Config) { c.TLS, c.Username, c.PasswordFile = NoTLS, "", "" },
+		{"no TLS", func(c *Config) {
+			c.TLS, c.CAFile, c.ServerName, c.Username, c.PasswordFile = NoTLS, "", "", "", ""
+		},
 			"MAIL FROM:<hacheck@example.com>: 530 5.7.0 Must issue a STARTTLS command first", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
