@@ -468,7 +468,7 @@ func socketFailure(socket adminSocket, err error) (part Result, gone bool) {
 	case errors.Is(err, haproxy.ErrTimeout), errors.Is(err, haproxy.ErrBusy):
 		part.Status = Fail
 	case errors.Is(err, haproxy.ErrPermission), errors.Is(err, fs.ErrPermission):
-		part.Reason += "; give its group to the script, `script_user keepalived_script haproxy` in keepalived.conf (supplementary groups are dropped there)"
+		part.Reason += "; with `stats socket … group haproxy mode 660` in haproxy.cfg and `script_user hacheck haproxy` in keepalived.conf it may (supplementary groups are dropped there)"
 	}
 	part.Reason = oneLine(part.Reason)
 	return part, gone

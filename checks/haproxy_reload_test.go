@@ -101,8 +101,8 @@ func TestHAProxySocketNotPermitted(t *testing.T) {
 	addr := unixSocket(socket)
 	h := NewHAProxy(nil)
 	h.Unit, h.Sockets = "", []haproxy.Address{addr}
-	want := "admin socket " + socket + ": this account may not connect to it; give its group to the script, " +
-		"`script_user keepalived_script haproxy` in keepalived.conf (supplementary groups are dropped there)"
+	want := "admin socket " + socket + ": this account may not connect to it; with `stats socket … group haproxy mode 660` in haproxy.cfg " +
+		"and `script_user hacheck haproxy` in keepalived.conf it may (supplementary groups are dropped there)"
 	result := runWithin(t, h, time.Second)
 	if result.Status != Unknown || result.Parts[1].Reason != want {
 		t.Errorf("%s: %s", result.Status, result.Reason)

@@ -27,9 +27,6 @@ const (
 	maxMaintenanceFile = 16 << 10
 	// maxMaintenanceText bounds the texts of a maintenance in bytes.
 	maxMaintenanceText = 200
-	// maintenanceKept is how long the file of one that ended is left alone: a
-	// clock that ran ahead for a while must not end one for good.
-	maintenanceKept = 24 * time.Hour
 )
 
 // Maintenance is a planned disturbance of this node. It is kept in the state
@@ -113,7 +110,9 @@ func CurrentMaintenance(stateDir, runDir string, now time.Time) (m Maintenance, 
 }
 
 // readMaintenance reads the file in a directory and gives its bytes as well.
-// Nothing that somebody may have put in its place hangs it.
+// Nothing that somebody may have put in its place hangs it. Others than its owner
+// may be allowed to write into the directory, HAProxy's own workers among them:
+// only root's files and the owner's take a node out of service.
 func readMaintenance(dir string) (Maintenance, []byte, error) {
 	file, err := os.OpenFile(filepath.Join(dir, maintenanceFile), os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if err != nil {
@@ -130,6 +129,13 @@ func readMaintenance(dir string) (Maintenance, []byte, error) {
 	if !info.Mode().IsRegular() {
 		return Maintenance{}, nil, fmt.Errorf("%w: it is not a regular file", errDamaged)
 	}
+	folder, err := os.Stat(dir)
+	if err != nil {
+		return Maintenance{}, nil, err
+	}
+	if writer, owner := ownerOf(info), ownerOf(folder); writer != 0 && writer != owner {
+		return Maintenance{}, nil, fmt.Errorf("%w: it belongs to uid %d, who is neither root nor the owner of the directory (uid %d)", errDamaged, writer, owner)
+	}
 	content, err := io.ReadAll(io.LimitReader(file, maxMaintenanceFile+1))
 	if err != nil {
 		return Maintenance{}, nil, err
@@ -140,6 +146,8 @@ func readMaintenance(dir string) (Maintenance, []byte, error) {
 	}
 	return m, content, nil
 }
+
+func ownerOf(info fs.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
 
 // parseMaintenance reads what SaveMaintenance wrote. Its texts end in mails and
 // terminals, and whoever owns the directory may have written something else.
@@ -219,11 +227,12 @@ func clearMaintenance(stateDir string) error {
 
 // RestoreMaintenance makes the copy in the run directory what the state
 // directory has: after a change, and after a reboot, which empties the run
-// directory. It also removes what ended a day ago. An account that may not look
-// into the state directory changes nothing, and that is no error. Where there is
-// nothing to do it costs the attempt to open two files.
-func RestoreMaintenance(ctx context.Context, stateDir, runDir string, now time.Time) error {
-	if err := restoreMaintenance(ctx, stateDir, runDir, now); err != nil && !errors.Is(err, fs.ErrPermission) {
+// directory. An account that may not look into the state directory changes
+// nothing, and that is no error. Where there is nothing to do it costs the attempt
+// to open two files. What has ended stays until the next one is declared: whoever
+// removed it could take away one that is declared in that moment.
+func RestoreMaintenance(ctx context.Context, stateDir, runDir string) error {
+	if err := restoreMaintenance(ctx, stateDir, runDir); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("copy the maintenance from %s to %s: %w", stateDir, runDir, err)
 	} else if err != nil {
 		return fmt.Errorf("copy the maintenance from %s to %s (running as uid %d): %w", stateDir, runDir, os.Geteuid(), err)
@@ -231,8 +240,8 @@ func RestoreMaintenance(ctx context.Context, stateDir, runDir string, now time.T
 	return nil
 }
 
-func restoreMaintenance(ctx context.Context, stateDir, runDir string, now time.Time) error {
-	if _, differs, err := compareCopy(stateDir, runDir, now); err != nil || !differs {
+func restoreMaintenance(ctx context.Context, stateDir, runDir string) error {
+	if _, differs, err := compareCopy(stateDir, runDir); err != nil || !differs {
 		return err
 	}
 	// Of two at once the later must not copy what the earlier one replaced.
@@ -244,7 +253,7 @@ func restoreMaintenance(ctx context.Context, stateDir, runDir string, now time.T
 		return err
 	}
 	defer lock.Close()
-	content, differs, err := compareCopy(stateDir, runDir, now)
+	content, differs, err := compareCopy(stateDir, runDir)
 	if err != nil || !differs {
 		return err
 	}
@@ -261,8 +270,8 @@ func restoreMaintenance(ctx context.Context, stateDir, runDir string, now time.T
 
 // compareCopy returns what the copy should hold, nil if it should not be there,
 // and whether it does not.
-func compareCopy(stateDir, runDir string, now time.Time) (content []byte, differs bool, err error) {
-	m, content, err := readMaintenance(stateDir)
+func compareCopy(stateDir, runDir string) (content []byte, differs bool, err error) {
+	_, content, err = readMaintenance(stateDir)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, false, nil
@@ -270,11 +279,6 @@ func compareCopy(stateDir, runDir string, now time.Time) (content []byte, differ
 		content = nil
 	case err != nil:
 		return nil, false, err
-	case now.Sub(m.Until) > maintenanceKept:
-		if err := clearMaintenance(stateDir); err != nil {
-			return nil, false, err
-		}
-		content = nil
 	}
 	_, have, err := readMaintenance(runDir)
 	if errors.Is(err, fs.ErrNotExist) {

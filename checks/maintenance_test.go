@@ -27,7 +27,7 @@ func declare(t *testing.T, stateDir, runDir string, m Maintenance) {
 	if err := SaveMaintenance(stateDir, m); err != nil {
 		t.Fatal(err)
 	}
-	if err := RestoreMaintenance(t.Context(), stateDir, runDir, m.Since); err != nil {
+	if err := RestoreMaintenance(t.Context(), stateDir, runDir); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -56,7 +56,7 @@ func TestMaintenanceRoundTrip(t *testing.T) {
 	if err := ClearMaintenance(state); err != nil {
 		t.Fatal(err)
 	}
-	if err := RestoreMaintenance(t.Context(), state, run, noon); err != nil {
+	if err := RestoreMaintenance(t.Context(), state, run); err != nil {
 		t.Fatal(err)
 	}
 	if got, ok, err := CurrentMaintenance(state, run, noon.Add(time.Minute)); ok || err != nil {
@@ -168,7 +168,7 @@ func notInForce(t *testing.T, dir, want string) {
 	if ok || err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), filepath.Join(dir, "maintenance.json")) {
 		t.Errorf("%+v, %t, %v; want %q", m, ok, err, want)
 	}
-	if err := RestoreMaintenance(t.Context(), dir, run, noon); err != nil {
+	if err := RestoreMaintenance(t.Context(), dir, run); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(run); !errors.Is(err, fs.ErrNotExist) {
@@ -205,18 +205,17 @@ func TestMaintenanceTextsAreCleaned(t *testing.T) {
 	}
 }
 
-// The copy comes back after a reboot, follows a change and goes with a file
-// that ended long ago.
+// The copy comes back after a reboot and follows a change.
 func TestRestoreMaintenance(t *testing.T) {
 	top := t.TempDir()
 	state, run := filepath.Join(top, "state"), filepath.Join(top, "run")
-	restore := func(now time.Time) {
+	restore := func() {
 		t.Helper()
-		if err := RestoreMaintenance(t.Context(), state, run, now); err != nil {
+		if err := RestoreMaintenance(t.Context(), state, run); err != nil {
 			t.Fatal(err)
 		}
 	}
-	restore(noon) // neither directory is there
+	restore() // neither directory is there
 	if _, err := os.Stat(run); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a run directory was made for nothing: %v", err)
 	}
@@ -224,29 +223,21 @@ func TestRestoreMaintenance(t *testing.T) {
 	if err := os.RemoveAll(run); err != nil {
 		t.Fatal(err)
 	}
-	restore(noon)
+	restore()
 	sameFiles(t, state, run)
 	if err := os.WriteFile(filepath.Join(run, "maintenance.json"), []byte("damaged"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	restore(noon)
+	restore()
 	sameFiles(t, state, run)
-	restore(noon.Add(time.Hour)) // a clock that runs ahead ends nothing for good
-	sameFiles(t, state, run)
-	restore(noon.Add(25 * time.Hour))
-	for _, dir := range []string{state, run} {
-		if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
-			t.Errorf("a day later %s still has %v, %v", dir, left, err)
-		}
-	}
 	// A copy without its original, as when the state directory was replaced.
 	if err := os.WriteFile(filepath.Join(run, "maintenance.json"), []byte("{}"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(state); err != nil {
+	if err := os.RemoveAll(state); err != nil {
 		t.Fatal(err)
 	}
-	restore(noon)
+	restore()
 	if _, err := os.Stat(filepath.Join(run, "maintenance.json")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the copy without its original is still there: %v", err)
 	}
@@ -274,7 +265,7 @@ func TestMaintenanceConcurrently(t *testing.T) {
 			group.Go(func() {
 				m := kernelMaintenance()
 				m.Reason = fmt.Sprint("number ", i)
-				if err := errors.Join(SaveMaintenance(state, m), RestoreMaintenance(t.Context(), state, run, noon)); err != nil {
+				if err := errors.Join(SaveMaintenance(state, m), RestoreMaintenance(t.Context(), state, run)); err != nil {
 					t.Error(err)
 				}
 				if _, ok, err := CurrentMaintenance(state, run, noon); !ok || err != nil {
@@ -303,12 +294,12 @@ func TestRestoreMaintenanceLocked(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, errors.New("enough waited"))
 	defer cancel()
-	err = RestoreMaintenance(ctx, state, run, noon)
+	err = RestoreMaintenance(ctx, state, run)
 	if err == nil || !strings.Contains(err.Error(), "lock "+state+", which another process holds: enough waited") {
 		t.Errorf("got %v", err)
 	}
 	lock.Close()
-	if err := RestoreMaintenance(t.Context(), state, run, noon); err != nil {
+	if err := RestoreMaintenance(t.Context(), state, run); err != nil {
 		t.Error(err)
 	}
 }
@@ -375,6 +366,29 @@ func BenchmarkNoMaintenance(b *testing.B) {
 	for b.Loop() {
 		if _, ok, err := CurrentMaintenance(state, run, noon); ok || err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// Whoever may write into the directory, as HAProxy's workers where their group
+// may, takes no node out of service.
+func TestMaintenanceOfAStranger(t *testing.T) {
+	state, run := t.TempDir(), t.TempDir()
+	declare(t, state, run, kernelMaintenance())
+	path := filepath.Join(state, "maintenance.json")
+	for _, owners := range []struct {
+		directory, file int
+		trusted         bool
+	}{{0, 0, true}, {61111, 61111, true}, {61111, 0, true}, {61111, 62222, false}, {0, 62222, false}} {
+		if err := errors.Join(os.Chown(state, owners.directory, 0), os.Chown(path, owners.file, 0)); err != nil {
+			t.Fatalf("the test gives files away, which needs root: %v", err)
+		}
+		_, ok, err := CurrentMaintenance(state, run, noon)
+		if ok != owners.trusted || (err == nil) != owners.trusted {
+			t.Errorf("%+v: in force %t, error %v", owners, ok, err)
+		}
+		if want := fmt.Sprintf("it belongs to uid %d, who is neither root nor the owner of the directory (uid %d)", owners.file, owners.directory); !owners.trusted && !strings.Contains(err.Error(), want) {
+			t.Errorf("the error is %v, want it to say %q", err, want)
 		}
 	}
 }

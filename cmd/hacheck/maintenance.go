@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,7 +51,7 @@ func (a *app) restoreMaintenance(ctx context.Context) {
 func (a *app) copyMaintenance(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, maintenanceLock, fmt.Errorf("it was not free within %s", maintenanceLock))
 	defer cancel()
-	return checks.RestoreMaintenance(ctx, a.config.StateDir, a.config.RunDir, time.Now())
+	return checks.RestoreMaintenance(ctx, a.config.StateDir, a.config.RunDir)
 }
 
 // addMaintenance adds the maintenance during which the event happened.
@@ -358,14 +359,16 @@ func (a *app) drains() ([]string, error) {
 	var doubts []error
 	for i := range configuration.Instances {
 		instance := &configuration.Instances[i]
-		var fault, weighted bool
-		for _, track := range tracksOf(configuration, instance) {
-			script, ok := configuration.Script(track.Name)
-			if !ok || verdictOfCommand(script.Command.Words) == "" {
-				continue
+		fault, weighted := failureMeans(configuration, instance)
+		group, grouped := configuration.GroupOf(instance.Name)
+		if grouped {
+			// A member's FAULT is the whole group's.
+			for j := range configuration.Instances {
+				if member := &configuration.Instances[j]; slices.Contains(group.Members, member.Name) {
+					memberFault, _ := failureMeans(configuration, member)
+					fault = fault || memberFault
+				}
 			}
-			fault = fault || track.Weight == 0 && !track.Reverse
-			weighted = weighted || track.Weight != 0
 		}
 		switch {
 		case fault:
@@ -378,6 +381,20 @@ func (a *app) drains() ([]string, error) {
 		}
 	}
 	return moved, errors.Join(doubts...)
+}
+
+// failureMeans says what a failing check of hacheck does to an instance: to
+// FAULT, or to another priority.
+func failureMeans(configuration *keepalived.Config, instance *keepalived.Instance) (fault, weighted bool) {
+	for _, track := range tracksOf(configuration, instance) {
+		script, ok := configuration.Script(track.Name)
+		if !ok || verdictOfCommand(script.Command.Words) == "" {
+			continue
+		}
+		fault = fault || track.Weight == 0 && !track.Reverse
+		weighted = weighted || track.Weight != 0
+	}
+	return fault, weighted
 }
 
 // tracksOf are the scripts an instance tracks, its sync group's included.

@@ -215,11 +215,18 @@ func (a *app) instanceStates(configuration *keepalived.Config) ([]instanceStatus
 	for i := range instances {
 		entry := &instances[i]
 		state, since, known, err := queue.LastState(notify.Instance, entry.Name)
-		if err == nil && !known && entry.Group != "" {
-			state, since, known, err = queue.LastState(notify.Group, entry.Group)
-		}
 		if err != nil {
 			problems = append(problems, err)
+		}
+		if entry.Group != "" {
+			// Both may have a hook, or had one at some time: the later word counts.
+			ofGroup, when, told, err := queue.LastState(notify.Group, entry.Group)
+			if err != nil {
+				problems = append(problems, err)
+			}
+			if told && (!known || when.After(since)) {
+				state, since, known = ofGroup, when, true
+			}
 		}
 		if known {
 			entry.State, entry.Since = state, &since
