@@ -19,7 +19,7 @@ func (d *drainer) work(ctx context.Context, channel notify.Notifier) {
 		load, items := d.load, slices.Clone(d.items)
 		d.mu.Unlock()
 		d.walk(ctx, channel, items)
-		if !d.waitForMore(ctx, load) {
+		if !d.waitForMore(ctx, channel.Name(), load) {
 			return
 		}
 	}
@@ -27,9 +27,12 @@ func (d *drainer) work(ctx context.Context, channel notify.Notifier) {
 
 // waitForMore waits until there is something new since the given load, and
 // returns false when all channels wait.
-func (d *drainer) waitForMore(ctx context.Context, load int) bool {
+func (d *drainer) waitForMore(ctx context.Context, name string, load int) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	line := d.lines[name]
+	line.resting = true
+	defer func() { line.resting = false }()
 	if d.load == load {
 		d.idle++ // a load sets it back to zero
 		if d.idle == len(d.channels) {
@@ -43,8 +46,21 @@ func (d *drainer) waitForMore(ctx context.Context, load int) bool {
 	return d.load != load && ctx.Err() == nil
 }
 
-// walk takes one channel through the entries in their order.
+// walk takes one channel through the entries in their order. An entry whose
+// attempt has failed waits until the others have had their turn: it may be one
+// that the receiver never takes.
 func (d *drainer) walk(ctx context.Context, channel notify.Notifier, items []*item) {
+	d.mu.Lock()
+	failed := d.lines[channel.Name()].failed
+	d.mu.Unlock()
+	if failed != nil {
+		d.walkPast(ctx, channel, items, failed)
+	}
+	d.walkPast(ctx, channel, items, nil)
+}
+
+// walkPast is a walk that leaves out one entry, if any.
+func (d *drainer) walkPast(ctx context.Context, channel notify.Notifier, items []*item, last *item) {
 	name := channel.Name()
 	waiting := make(map[subject]bool) // instances whose earlier event is pending
 	hold := d.askedUntil(name, items, time.Now())
@@ -54,20 +70,22 @@ func (d *drainer) walk(ctx context.Context, channel notify.Notifier, items []*it
 		}
 		now := time.Now()
 		d.mu.Lock()
-		outcome, gone, line, limited := item.outcome(name), item.gone, *d.lines[name], d.limited(name, now)
-		tellable := item.tellable(d.immediate[name])
+		seen, outcome, line := *item, item.outcome(name), *d.lines[name]
+		limited, due, pause := d.limited(name, now), d.due(outcome, now), d.pause(name)
 		d.mu.Unlock()
 		switch {
-		case gone || outcome.State != Pending:
+		case seen.gone || outcome.State != Pending:
+		case seen.skipped[name]:
+			d.try(ctx, channel, item) // which costs nothing: no pause and no limit counts
 		case line.gaveUp && d.policy.old(item.made, now):
 			d.giveUp(item, name, gaveUp(item.made, now, outcome.Attempts, "the channel has failed for as long: "+line.down.Error()))
-		case item.waits(waiting):
-			item.hold(waiting, true)
-		case !tellable || line.until.After(now) || hold.After(now) || limited.After(now) || !d.policy.due(outcome, now):
-			item.hold(waiting, true)
+		case seen.waits(waiting) || item == last:
+			seen.hold(waiting, true)
+		case !seen.tellable(d.immediate[name]) || pause.After(now) || hold.After(now) || limited.After(now) || due.After(now):
+			seen.hold(waiting, true)
 		default:
 			pending, asked := d.try(ctx, channel, item)
-			item.hold(waiting, pending)
+			seen.hold(waiting, pending)
 			if asked.After(hold) {
 				hold = asked
 			}
@@ -76,7 +94,7 @@ func (d *drainer) walk(ctx context.Context, channel notify.Notifier, items []*it
 }
 
 // tellable reports whether a channel may have the item already.
-func (i *item) tellable(immediate bool) bool { return i.ready || immediate }
+func (i *item) tellable(immediate bool) bool { return i.ready || immediate && !i.suspect }
 
 // waits reports whether an earlier event of any of the item's subjects is
 // pending.
@@ -85,8 +103,9 @@ func (i *item) waits(waiting map[subject]bool) bool {
 }
 
 // hold makes later events of the item's subjects wait for it if it is pending.
+// One that may be of no account holds nothing up.
 func (i *item) hold(waiting map[subject]bool, pending bool) {
-	if pending {
+	if pending && !i.suspect {
 		for _, who := range i.subjects {
 			waiting[who] = true
 		}
@@ -120,19 +139,21 @@ func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) 
 		d.forget(item)
 		return false, asked
 	case err != nil:
-		d.warn(explain("read entry", d.s.path(queueDir+"/"+item.name), err))
-		return true, asked
+		d.unreadable(item.name, err)
+		d.mu.Lock()
+		item.gone = true
+		d.mu.Unlock()
+		return false, asked
 	}
 	if state := entry.outcome(name).State; state != Pending {
 		return false, asked
 	}
 
-	notification := entry.Notification()
-	if d.immediate[name] {
-		// It gets each event by itself: the others have entries of their own.
-		notification = notify.Notification{Event: entry.Event}
-		if entry.Story == notify.Reminder {
-			notification.Story = entry.Story
+	notification := d.toldTo(name, &entry)
+	if choosy, ok := channel.(skipper); ok {
+		if _, skip := choosy.Skips(notification); skip {
+			d.skip(item, name)
+			return false, asked
 		}
 	}
 	d.s.at("drain: trying")
@@ -173,12 +194,16 @@ func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) 
 	}
 
 	d.mu.Lock()
-	if err != nil && outcome.State == Pending || outcome.State == Dead && !notify.IsPermanent(err) {
-		d.lines[name].down = err
+	line := d.lines[name]
+	switch {
+	case err != nil && outcome.State == Pending, outcome.State == Dead && !notify.IsPermanent(err):
+		line.down = err
 		if ctx.Err() == nil {
-			d.lines[name].leave(err, outcome.Next, now.Add(d.policy.InitialBackoff))
+			line.leave(err, item, outcome, d.policy)
 		}
-		d.lines[name].gaveUp = d.lines[name].gaveUp || outcome.State == Dead
+		line.gaveUp = line.gaveUp || outcome.State == Dead
+	case err == nil:
+		line.failures = 0
 	}
 	d.count(name, entry.Event, outcome, err)
 	d.mu.Unlock()
@@ -189,18 +214,27 @@ func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) 
 		// A channel whose outcomes cannot be kept must not deliver the whole
 		// queue once more in every drain.
 		d.mu.Lock()
-		d.lines[name].leave(recordErr, outcome.Next, now.Add(d.policy.InitialBackoff))
+		line.leave(recordErr, item, outcome, d.policy)
 		d.mu.Unlock()
 	}
 	return outcome.State == Pending, asked
 }
 
-// leave leaves the channel alone until the failed entry is due again, or until
-// a time if it never is.
-func (l *line) leave(err error, next, otherwise time.Time) {
-	l.down, l.until = err, next
-	if next.IsZero() {
-		l.until = otherwise
+// skip records that a channel wants nothing of an item.
+func (d *drainer) skip(item *item, channel string) {
+	if err := d.record(item, channel, Outcome{State: Done}); err != nil {
+		d.warn(fmt.Errorf("record that channel %s wants nothing of event %s: %w", channel, item.id, err))
+	}
+}
+
+// leave leaves the channel alone for a while after an item has failed, but not
+// for longer than the item.
+func (l *line) leave(err error, failed *item, outcome Outcome, policy Policy) {
+	l.failures++
+	l.down, l.failed, l.at = err, failed, outcome.LastAttempt
+	l.until = l.at.Add(policy.backoff(l.failures))
+	if next := outcome.Next; !next.IsZero() && next.Before(l.until) {
+		l.until = next
 	}
 }
 

@@ -96,10 +96,11 @@ const idlePoll = 100 * time.Millisecond
 // The channels work side by side and do not wait for each other. Within one
 // channel:
 //   - an event waits for the earlier ones of its instance or sync group;
-//   - after a temporary failure the channel is left alone for the rest of the
-//     drain, so that a dead relay costs one AttemptTimeout and not one for each
-//     queued entry; entries that were not tried keep their outcome and are due
-//     again after InitialBackoff;
+//   - after a temporary failure the channel is left alone for a while, longer
+//     after each further one, so that a dead relay costs one AttemptTimeout and
+//     not one for each queued entry. Then the entries that did not fail last come
+//     first: it may be one that the receiver never takes. An event that comes
+//     meanwhile is a reason to try again after InitialBackoff;
 //   - after a *notify.RetryAfterError it is left alone until then, in later
 //     drains as well;
 //   - a Notifier that panics has failed temporarily, and so has one that does
@@ -121,6 +122,7 @@ func (s *Spool) Drain(ctx context.Context, channels []notify.Notifier, policy Po
 		told:      make(map[string]bool),
 		lines:     make(map[string]*line, len(channels)),
 		memoirs:   make(map[subject]*memoir),
+		newest:    make(map[subject]sighting),
 		usages:    make(map[string]*usage),
 		report:    Report{Channels: make(map[string]ChannelReport)},
 		counted:   Counters{Channels: make(map[string]ChannelCounters)},
@@ -171,10 +173,16 @@ func (s *Spool) Drain(ctx context.Context, channels []notify.Notifier, policy Po
 
 // line is what a drain knows about one channel besides the outcomes.
 type line struct {
-	// down is the temporary failure after which the channel is left alone until
-	// the time after it.
-	down  error
-	until time.Time
+	// down is the temporary failure, made at the time after it by this entry,
+	// after which the channel is left alone until then; failures counts those
+	// since the last success.
+	down     error
+	at       time.Time
+	failed   *item
+	until    time.Time
+	failures int
+	// resting is set while the channel waits for something to do.
+	resting bool
 	// gaveUp is set once an event passed the age limit: the others of that age
 	// need not be tried first, the channel has failed for so long.
 	gaveUp bool
@@ -197,22 +205,29 @@ type item struct {
 	// ready is set once it is decided what is told together. Until then
 	// subject and state are those of the only event, muted says that it is kept
 	// back during a maintenance, and event is filled in when it is told.
-	ready   bool
+	ready bool
+	// suspect is set until then if the event seems to tell what another told.
+	suspect bool
 	subject subject
 	state   notify.State
 	muted   bool
 	event   *notify.Event
 	// earlier are the IDs of the other events a grouped entry tells of.
 	earlier []string
+	// skipped are the channels that want nothing of it.
+	skipped map[string]bool
 }
 
 func byName(a, b *item) int { return strings.Compare(a.name, b.name) }
 
 // when is the time of the event, or when it was first seen if it seems to come
-// from the future: the clock was set back.
+// from the future: the clock was set back, before that or since.
 func (i *item) when(now time.Time) time.Time {
-	if i.made.After(i.loaded) {
-		return latest(i.loaded, now)
+	if i.made.After(i.loaded) || i.made.After(now) {
+		if i.loaded.After(now) {
+			return now
+		}
+		return i.loaded
 	}
 	return i.made
 }
@@ -240,6 +255,8 @@ type drainer struct {
 	told    map[string]bool // IDs of events that a grouped entry tells
 	lines   map[string]*line
 	memoirs map[subject]*memoir
+	// newest are the last events loaded, by which others are suspected.
+	newest  map[subject]sighting
 	usages  map[string]*usage
 	report  Report
 	counted Counters
@@ -250,9 +267,12 @@ type drainer struct {
 
 	// load counts the times something new came for them; idle counts the
 	// channels that have seen the last of them through.
-	load  int
+	load int
+	idle int
+	// loads counts the times new entries were read, and fresh is when that was
+	// last, but for the first time.
 	loads int
-	idle  int
+	fresh time.Time
 	over  bool
 	// workedOff is the load that the channels had seen when they stopped.
 	workedOff int
@@ -363,6 +383,20 @@ func (d *drainer) round(ctx context.Context) (more bool) {
 			if d.look(ctx) != nil {
 				poll.Stop()
 			}
+			d.rouse(time.Now())
+		}
+	}
+}
+
+// rouse wakes the channels that have something to do again while another is
+// still at work: their pause is over.
+func (d *drainer) rouse(now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, name := range d.names {
+		if next := d.nextOn(name, now); d.lines[name].resting && !next.IsZero() && !next.After(now) {
+			d.wake()
+			return
 		}
 	}
 }
@@ -430,36 +464,65 @@ func (d *drainer) nextDue(now time.Time) (next time.Time) {
 		}
 	}
 	for _, channel := range d.names {
-		waiting := make(map[subject]bool)
-		var first, hold time.Time
-		for _, item := range d.items {
-			outcome := item.outcome(channel)
-			if item.gone || outcome.State != Pending || !item.tellable(d.immediate[channel]) || item.waits(waiting) {
-				item.hold(waiting, outcome.State == Pending && !item.gone)
-				continue
-			}
-			item.hold(waiting, true)
-			if outcome.Asked && outcome.Next.After(hold) {
-				hold = outcome.Next
-			}
-			due := now
-			if !d.policy.due(outcome, now) {
-				due = outcome.Next
-			}
-			if first.IsZero() || due.Before(first) {
-				first = due
-			}
-		}
-		if first.IsZero() {
-			continue
-		}
-		for _, bound := range []time.Time{hold, d.lines[channel].until, d.limited(channel, now)} {
-			if first.Before(bound) {
-				first = bound
-			}
-		}
-		earlier(first)
+		earlier(d.nextOn(channel, now))
 	}
 	earlier(d.nextCompose)
 	return next
+}
+
+// nextOn is when the next entry is due on one channel, zero if nothing will be.
+// The caller holds d.mu.
+func (d *drainer) nextOn(channel string, now time.Time) time.Time {
+	waiting := make(map[subject]bool)
+	var first, hold time.Time
+	for _, item := range d.items {
+		outcome := item.outcome(channel)
+		if item.gone || outcome.State != Pending || !item.tellable(d.immediate[channel]) || item.waits(waiting) {
+			item.hold(waiting, outcome.State == Pending && !item.gone)
+			continue
+		}
+		item.hold(waiting, true)
+		if outcome.Asked && outcome.Next.After(hold) {
+			hold = outcome.Next
+		}
+		if due := d.due(outcome, now); first.IsZero() || due.Before(first) {
+			first = due
+		}
+	}
+	if first.IsZero() {
+		return first
+	}
+	for _, bound := range []time.Time{hold, d.pause(channel), d.limited(channel, now)} {
+		if first.Before(bound) {
+			first = bound
+		}
+	}
+	return first
+}
+
+// due is when a pending outcome may be tried again, now if at once. The caller
+// holds d.mu.
+func (d *drainer) due(outcome Outcome, now time.Time) time.Time {
+	switch {
+	case d.policy.due(outcome, now):
+		return now
+	case outcome.Asked:
+		return outcome.Next
+	}
+	return latest(now, d.sooner(outcome.LastAttempt, outcome.Next))
+}
+
+// pause is until when a channel that has failed is left alone. The caller holds
+// d.mu.
+func (d *drainer) pause(channel string) time.Time {
+	line := d.lines[channel]
+	return d.sooner(line.at, line.until)
+}
+
+// sooner is the end of a pause after a failure, which something new shortens.
+func (d *drainer) sooner(failed, until time.Time) time.Time {
+	if early := failed.Add(d.policy.InitialBackoff); d.fresh.After(failed) && early.Before(until) {
+		return early
+	}
+	return until
 }

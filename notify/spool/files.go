@@ -149,7 +149,10 @@ func (o ownership) makeDir(root *os.Root, name string) error {
 			return err
 		}
 		defer dir.Close()
-		return o.apply(dir, o.dir)
+		if err := o.apply(dir, o.dir); err != nil {
+			return err
+		}
+		return syncTop(root)
 	}
 	if err != nil {
 		return err
@@ -166,6 +169,17 @@ func (o ownership) makeDir(root *os.Root, name string) error {
 		return o.apply(dir, o.dir)
 	}
 	return nil
+}
+
+// syncTop makes the names in a directory durable: an event is of no use in one
+// that a power cut takes away.
+func syncTop(root *os.Root) error {
+	dir, err := openDir(root, ".")
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
 }
 
 // unfinished reports whether this account made the directory and was killed
@@ -226,6 +240,12 @@ func makeParents(dir string, mode fs.FileMode) error {
 	}
 	if err != nil {
 		return err
+	}
+	// A parent that may be entered and not listed cannot be synced; it is not
+	// for that that an event would be refused.
+	if parent, err := os.Open(filepath.Dir(dir)); err == nil {
+		_ = parent.Sync()
+		parent.Close()
 	}
 	return os.Chmod(dir, mode) // the umask has cut the mode
 }

@@ -61,8 +61,9 @@ func (d *drainer) compose(ctx context.Context, now time.Time) {
 	if d.policy.Grouping == nil || ctx.Err() != nil {
 		return
 	}
-	batches, planned := d.batches(now)
+	batches, planned, repeats := d.batches(now)
 	d.nextCompose = time.Time{}
+	d.dropRepeats(repeats, now)
 	switch muted := d.mutedUntil(); {
 	case len(planned) > 0 && muted.After(now):
 		d.nextCompose = muted
@@ -79,9 +80,7 @@ func (d *drainer) compose(ctx context.Context, now time.Time) {
 	stories := map[notify.Story][]batch{}
 	for _, batch := range batches {
 		if batch.due.After(soon) {
-			if d.nextCompose.IsZero() || batch.due.Before(d.nextCompose) {
-				d.nextCompose = batch.due
-			}
+			d.composeAt(batch.due)
 			continue
 		}
 		stories[batch.story] = append(stories[batch.story], batch)
@@ -93,17 +92,47 @@ func (d *drainer) compose(ctx context.Context, now time.Time) {
 	}
 }
 
+// composeAt has compose called then at the latest.
+func (d *drainer) composeAt(due time.Time) {
+	if d.nextCompose.IsZero() || due.Before(d.nextCompose) {
+		d.nextCompose = due
+	}
+}
+
+// dropRepeats drops what tells again what another event tells, when it is sure:
+// hooks run side by side, and the one of a transition in between may come last.
+func (d *drainer) dropRepeats(repeats []*item, now time.Time) {
+	for _, item := range repeats {
+		if due := item.when(now).Add(d.policy.grouping().Wait); due.After(now) {
+			d.composeAt(due)
+			continue
+		}
+		d.dropRepeat(item)
+	}
+}
+
 // batches sorts what is not ready by subject. Planned is what happened during a
-// maintenance that keeps notifications back.
-func (d *drainer) batches(now time.Time) (batches []batch, planned []*item) {
+// maintenance that keeps notifications back, repeats what tells nothing new.
+func (d *drainer) batches(now time.Time) (batches []batch, planned, repeats []*item) {
+	muted := d.mutedUntil().After(now)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	index := map[subject]int{}
+	newest := map[subject]sighting{}
 	for _, item := range d.items {
-		switch {
-		case item.gone || item.ready:
+		if item.gone || item.ready {
 			continue
-		case item.muted:
+		}
+		last, ok := newest[item.subject]
+		if !ok {
+			last = d.memoir(item.subject).Newest
+		}
+		if last.repeatedBy(item) {
+			repeats = append(repeats, item)
+			continue
+		}
+		newest[item.subject] = item.sighting()
+		if item.muted {
 			planned = append(planned, item)
 			continue
 		}
@@ -115,7 +144,6 @@ func (d *drainer) batches(now time.Time) (batches []batch, planned []*item) {
 		}
 		batches[i].items = append(batches[i].items, item)
 	}
-	muted := d.mutedUntil().After(now)
 	for who, memory := range d.memoirs {
 		if _, ok := index[who]; !ok && memory.Flap != nil && !muted {
 			batches = append(batches, batch{subject: who, memory: memory})
@@ -124,7 +152,7 @@ func (d *drainer) batches(now time.Time) (batches []batch, planned []*item) {
 	for i := range batches {
 		batches[i].judge(d.policy.grouping(), now)
 	}
-	return batches, planned
+	return batches, planned, repeats
 }
 
 // mutedUntil is the end of the maintenance in force that keeps notifications
@@ -171,7 +199,8 @@ func (b *batch) judge(g *Grouping, now time.Time) {
 		return
 	}
 	b.due = first.Add(wait)
-	if again := b.memory.lastTold(now).Add(g.Interval); again.After(b.due) {
+	// A keepalived that stops may be followed by the whole machine.
+	if again := b.memory.lastTold(now).Add(g.Interval); again.After(b.due) && wait >= g.Wait {
 		b.due = again
 	}
 	b.story = notify.Transition
@@ -196,22 +225,25 @@ func (b *batch) judge(g *Grouping, now time.Time) {
 	}
 }
 
-// latest is a remembered time, or now if it lies in the future: the clock was
-// set back since.
-func latest(at, now time.Time) time.Time {
-	if at.After(now) {
-		return now
+// latest is the later of two times.
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
 	}
-	return at
+	return b
 }
 
 // tell makes one notification of all batches. If that cannot be kept, as on a
 // full disk, every event is told alone: nothing waits for a disk.
 func (d *drainer) tell(ctx context.Context, story notify.Story, batches []batch, now time.Time) {
 	var items []*item
+	var over []notify.Event // the last of flaps after which nothing happened any more
 	count, since := 0, time.Time{}
 	for _, batch := range batches {
 		items = append(items, batch.items...)
+		if len(batch.items) == 0 {
+			over = append(over, batch.memory.Flap.Last)
+		}
 		count += batch.count
 		if batch.count > 0 && (since.IsZero() || batch.since.Before(since)) {
 			since = batch.since
@@ -220,9 +252,9 @@ func (d *drainer) tell(ctx context.Context, story notify.Story, batches []batch,
 	slices.SortFunc(items, byName)
 	var err error
 	if len(items) == 0 {
-		err = d.tellEnd(batches, count, since)
+		err = d.tellEnd(over, count, since)
 	} else {
-		err = d.combine(ctx, items, story, count, since)
+		err = d.combine(ctx, items, over, story, count, since)
 	}
 	if err != nil {
 		d.warn(fmt.Errorf("group events: %w", err))
@@ -239,13 +271,31 @@ func (d *drainer) tell(ctx context.Context, story notify.Story, batches []batch,
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, item := range items {
-		item.ready, item.event = true, nil
+		item.ready, item.suspect, item.event = true, false, nil
 	}
 	d.wake()
 }
 
-// combine makes the last item's entry tell of all, and settles the others.
-func (d *drainer) combine(ctx context.Context, items []*item, story notify.Story, count int, since time.Time) error {
+// errTooLarge is the error of an entry that could not be read again.
+var errTooLarge = fmt.Errorf("it has more than %d bytes", maxEntry)
+
+// combine makes the last item's entry tell of all and of what is over, and
+// settles the others. What does not fit into one notification becomes several.
+func (d *drainer) combine(ctx context.Context, items []*item, over []notify.Event, story notify.Story, count int, since time.Time) error {
+	var err error
+	if count > 0 || len(items) <= maxEarlier {
+		err = d.combineAll(ctx, items, over, story, count, since)
+		if !errors.Is(err, errTooLarge) || len(items) == 1 {
+			return err
+		}
+	}
+	half := len(items) / 2
+	return errors.Join(d.combine(ctx, items[:half], over, story, count, since), d.combine(ctx, items[half:], nil, story, count, since))
+}
+
+// combineAll is combine for what may fit. Where it does not, the error is
+// errTooLarge and nothing was changed.
+func (d *drainer) combineAll(ctx context.Context, items []*item, over []notify.Event, story notify.Story, count int, since time.Time) error {
 	release, err := d.s.lockChanges(ctx)
 	if err != nil {
 		return err
@@ -273,9 +323,16 @@ func (d *drainer) combine(ctx context.Context, items []*item, story notify.Story
 	}
 	last := present[len(present)-1]
 	entry.Story, entry.Count, entry.regrouped = story, count, true
-	entry.Earlier = abridge(events[:len(events)-1], entry.Event)
+	earlier := append(over[:len(over):len(over)], events[:len(events)-1]...)
+	slices.SortStableFunc(earlier, byTime)
+	entry.Earlier = abridge(earlier, entry.Event)
 	if count > 0 {
 		entry.Since = &since
+	}
+	if data, err := entry.encode(); err != nil {
+		return err
+	} else if len(data) > maxEvent {
+		return errTooLarge
 	}
 	if err := d.s.replace(last.name, &entry); err != nil {
 		return err
@@ -285,8 +342,11 @@ func (d *drainer) combine(ctx context.Context, items []*item, story notify.Story
 	last.subjects = subjectsOf(entry.Notification())
 	d.mu.Unlock()
 	d.detach(present[:len(present)-1])
+	d.findSkipped(last, &entry, true)
 	return nil
 }
+
+func byTime(a, b notify.Event) int { return a.Time.Compare(b.Time) }
 
 // detach takes entries whose events another entry tells out of the queue, or
 // leaves them to the immediate channels that have not had them.
@@ -332,21 +392,28 @@ func (d *drainer) detachOne(item *item) error {
 	if err != nil {
 		return explain("read entry", d.s.path(queueDir+"/"+item.name), err)
 	}
+	var settled []string
 	for _, name := range slices.Concat(d.names, d.policy.Awaited) {
 		if !d.immediate[name] {
 			entry.setOutcome(name, Outcome{State: Done})
+			settled = append(settled, name)
 		}
 	}
-	return d.s.replace(item.name, &entry)
+	full := d.s.replace(item.name, &entry)
+	if !errors.Is(full, ErrDiskFull) {
+		return full
+	}
+	for _, name := range settled {
+		if err := d.s.mark(item.name, name, full); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tellEnd tells the end of flaps after which nothing happened any more.
-func (d *drainer) tellEnd(batches []batch, count int, since time.Time) error {
-	events := make([]notify.Event, len(batches))
-	for i, batch := range batches {
-		events[i] = batch.memory.Flap.Last
-	}
-	slices.SortFunc(events, func(a, b notify.Event) int { return a.Time.Compare(b.Time) })
+func (d *drainer) tellEnd(events []notify.Event, count int, since time.Time) error {
+	slices.SortFunc(events, byTime)
 	last := events[len(events)-1]
 	// The event went out before, with the notice: this is another message.
 	last.ID = shorten(last.ID, maxID-len(settledSuffix)) + settledSuffix
@@ -369,23 +436,28 @@ const settledSuffix = "-settled"
 // and all of those that are the last of their subject.
 func abridge(earlier []notify.Event, last notify.Event) []notify.Event {
 	seen := map[subject]bool{subjectOf(last): true}
-	abridged := make([]notify.Event, len(earlier))
-	for i := len(earlier) - 1; i >= 0; i-- {
-		event := earlier[i]
-		if who := subjectOf(event); !seen[who] {
-			seen[who] = true
-			abridged[i] = event
+	excess := len(earlier) - maxEarlier
+	abridged := make([]notify.Event, 0, len(earlier))
+	lasting := make([]bool, len(earlier))
+	for i, event := range slices.Backward(earlier) {
+		who := subjectOf(event)
+		lasting[i], seen[who] = !seen[who], true
+	}
+	for i, event := range earlier {
+		if lasting[i] {
+			abridged = append(abridged, event)
 			continue
 		}
-		abridged[i] = notify.Event{
+		if excess > 0 {
+			excess--
+			continue
+		}
+		abridged = append(abridged, notify.Event{
 			ID: event.ID, Time: event.Time, Host: event.Host, RouterID: event.RouterID,
 			Kind: event.Kind, Name: event.Name, State: event.State, Previous: event.Previous,
 			PreviousSince: event.PreviousSince, Priority: event.Priority, Known: event.Known,
 			VIPs: []notify.VIP{}, Maintenance: event.Maintenance,
-		}
-	}
-	if excess := len(abridged) - maxEarlier; excess > 0 {
-		abridged = abridged[excess:]
+		})
 	}
 	return abridged
 }

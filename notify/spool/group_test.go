@@ -101,16 +101,18 @@ func TestFailoverOfTwoInstancesIsOneNotification(t *testing.T) {
 	first, second := happened("VI_1", notify.Master), happened("VI_2", notify.Master)
 	put(t, spool, first, second)
 	began := time.Now()
-	report := drainFor(t, spool, Policy{Grouping: quick(), Immediate: []string{"journal"}}, mail, journal)
+	policy := Policy{Grouping: quick(), Immediate: []string{"journal"}}
+	policy.Grouping.Wait = time.Second
+	report := drainFor(t, spool, policy, mail, journal)
 	wantTold(t, mail, "transition: VI_1 MASTER, VI_2 MASTER")
 	wantTold(t, journal, ": VI_1 MASTER", ": VI_2 MASTER")
 	if mail.got[0].ID != second.ID {
 		t.Errorf("the notification has ID %s, want that of its last event", mail.got[0].ID)
 	}
-	if wait := mail.times[0].Sub(first.Time); wait < 50*time.Millisecond {
+	if wait := mail.times[0].Sub(first.Time); wait < policy.Grouping.Wait {
 		t.Errorf("told after %s, before others could come", wait)
 	}
-	if early := journal.times[0].Sub(began); early > 50*time.Millisecond {
+	if early := journal.times[0].Sub(began); early > policy.Grouping.Wait/2 {
 		t.Errorf("the immediate channel waited %s", early)
 	}
 	if report.Remaining != 0 || report.Held != 0 {
@@ -406,12 +408,10 @@ func TestPatientDrainTriesAgain(t *testing.T) {
 	}}
 	put(t, spool, event("VI_1", 0), event("VI_1", 1), event("VI_2", 0))
 	report := drainFor(t, spool, Policy{Patience: time.Minute, InitialBackoff: 20 * time.Millisecond, IgnoreBackoff: true}, mail)
-	wantTold(t, mail, ": VI_1 MASTER", ": VI_2 MASTER", ": VI_1 MASTER")
+	// After each failure it is the other instance's turn.
+	wantTold(t, mail, ": VI_2 MASTER", ": VI_1 MASTER", ": VI_1 MASTER")
 	if report.Delivered != 3 || report.Deferred != 0 || report.Remaining != 0 {
 		t.Errorf("%+v", report)
-	}
-	if mail.times[0].Sub(mail.times[0]) < 0 {
-		t.Error("unordered")
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"slices"
 	"time"
+
+	"hacheck/notify"
 )
 
 // unseen reports whether the queue has a name that this drain has not dealt
@@ -66,7 +68,8 @@ func (d *drainer) loadNew(ctx context.Context) error {
 		d.items = append(d.items, items...)
 		slices.SortFunc(d.items, byName)
 		if d.loads++; d.loads > 1 {
-			d.report.Late = time.Now()
+			d.fresh = time.Now()
+			d.report.Late = d.fresh
 		}
 		d.wake()
 	}
@@ -83,11 +86,7 @@ func (d *drainer) loadOne(name string, markers map[string]bool) (*item, bool) {
 	case isDamaged(err):
 		return nil, d.setAside(name, err)
 	case err != nil:
-		// It may be readable for another account or later: it stays.
-		reason := explain("read entry", d.s.path(queueDir+"/"+name), err).Error()
-		d.mu.Lock()
-		d.report.SetAside = append(d.report.SetAside, Damaged{Name: name, Dir: queueDir, Reason: reason})
-		d.mu.Unlock()
+		d.unreadable(name, err)
 		return nil, true
 	}
 	for _, channel := range d.names {
@@ -125,12 +124,56 @@ func (d *drainer) loadOne(name string, markers map[string]bool) (*item, bool) {
 			item.ready = true
 		}
 	}
+	d.findSkipped(item, &entry, item.ready)
 	return item, true
 }
 
+// unreadable reports an entry that may be readable for another account or later:
+// it stays, and this drain leaves it alone.
+func (d *drainer) unreadable(name string, err error) {
+	reason := explain("read entry", d.s.path(queueDir+"/"+name), err).Error()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.report.SetAside = append(d.report.SetAside, Damaged{Name: name, Dir: queueDir, Reason: reason})
+}
+
+// skipper is a channel that does not want every notification.
+type skipper interface {
+	// Skips reports whether the channel wants nothing of it, and why.
+	Skips(notify.Notification) (reason string, skip bool)
+}
+
+// findSkipped notes the channels that want nothing of an item, as far as it is
+// known what they are told.
+func (d *drainer) findSkipped(item *item, entry *Entry, ready bool) {
+	skipped := make(map[string]bool)
+	for _, channel := range d.channels {
+		name := channel.Name()
+		if choosy, ok := channel.(skipper); ok && (ready || d.immediate[name]) {
+			_, skipped[name] = choosy.Skips(d.toldTo(name, entry))
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	item.skipped = skipped
+}
+
+// toldTo is what a channel is told of an entry. Immediate ones get each event by
+// itself: the others have entries of their own.
+func (d *drainer) toldTo(channel string, entry *Entry) notify.Notification {
+	if !d.immediate[channel] {
+		return entry.Notification()
+	}
+	alone := notify.Notification{Event: entry.Event}
+	if entry.Story == notify.Reminder {
+		alone.Story = entry.Story
+	}
+	return alone
+}
+
 // settle takes out of what was loaded the events that a grouped entry tells, as
-// a drainer that was killed between the two leaves them, and those that report
-// again what another has reported.
+// a drainer that was killed between the two leaves them, and suspects those that
+// seem to report again what another has reported.
 func (d *drainer) settle(items []*item) {
 	var leftovers []*item
 	d.mu.Lock()
@@ -154,35 +197,41 @@ func (d *drainer) settle(items []*item) {
 			release()
 		}
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, item := range items {
-		if item.ready || !d.repeats(item) {
+		if item.ready {
 			continue
 		}
-		if err := d.s.remove(queueDir, item.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			d.warn(fmt.Errorf("event %s tells what another has told, but stays: %w", item.id, err))
-			continue
+		newest, ok := d.newest[item.subject]
+		if !ok {
+			newest = d.memoir(item.subject).Newest
 		}
-		d.forget(item)
-		d.mu.Lock()
-		d.report.Duplicates++
-		d.counted.Duplicates++
-		d.mu.Unlock()
+		item.suspect = newest.repeatedBy(item)
+		if !item.suspect && !item.made.Before(newest.Time) {
+			d.newest[item.subject] = item.sighting()
+		}
 	}
 }
 
-// repeats reports whether an event tells the transition its subject made last,
-// and notes it if not.
-func (d *drainer) repeats(item *item) bool {
+func (i *item) sighting() sighting { return sighting{ID: i.id, State: i.state, Time: i.made} }
+
+// repeatedBy reports whether an event tells this transition once more.
+func (s sighting) repeatedBy(item *item) bool {
+	return s.ID != item.id && s.State == item.state && item.made.Sub(s.Time).Abs() < sameEvent
+}
+
+// dropRepeat takes an event out of the queue that tells what another tells.
+func (d *drainer) dropRepeat(item *item) {
+	d.forget(item)
+	if err := d.s.remove(queueDir, item.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		d.warn(fmt.Errorf("event %s tells what another has told, but stays: %w", item.id, err))
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	newest := &d.memoir(item.subject).Newest
-	if newest.ID != item.id && newest.State == item.state && item.made.Sub(newest.Time).Abs() < sameEvent {
-		return true
-	}
-	if !item.made.Before(newest.Time) {
-		*newest = sighting{ID: item.id, State: item.state, Time: item.made}
-	}
-	return false
+	d.report.Duplicates++
+	d.counted.Duplicates++
 }
 
 // wanted names the channels that must have had an event before its entry may go.
@@ -205,7 +254,7 @@ func (d *drainer) enforceLimits(ctx context.Context) {
 	for len(items) > 0 && (len(items) > d.policy.MaxEntries || bytes > d.policy.MaxBytes) && ctx.Err() == nil {
 		oldest := items[0]
 		reason := fmt.Sprintf("queue full: at most %d entries and %d bytes are kept", d.policy.MaxEntries, d.policy.MaxBytes)
-		for _, channel := range d.names {
+		for _, channel := range slices.Concat(d.names, d.policy.Awaited) {
 			if !oldest.gone && oldest.outcome(channel).State == Pending {
 				d.giveUp(oldest, channel, reason)
 			}

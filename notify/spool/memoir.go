@@ -95,6 +95,7 @@ func (m *memoir) toldSince(from time.Time) (count int) {
 func (m *memoir) note(batch batch, story notify.Story, now time.Time, g *Grouping) {
 	m.Told = append(m.Told, now)
 	for _, item := range batch.items {
+		m.Newest = item.sighting()
 		if counts(item.state) {
 			m.Transitions = append(m.Transitions, item.when(now))
 		}
@@ -149,8 +150,14 @@ func (d *drainer) recall(now time.Time) {
 	}
 }
 
-// keep writes a memoir.
+// keep writes a memoir, and warns if it cannot.
 func (d *drainer) keep(who subject, memory *memoir) {
+	if err := d.write(who, memory); err != nil {
+		d.forgets(err)
+	}
+}
+
+func (d *drainer) write(who subject, memory *memoir) error {
 	memory.Version = formatVersion
 	d.mu.Lock()
 	data, err := json.Marshal(memory)
@@ -159,8 +166,9 @@ func (d *drainer) keep(who subject, memory *memoir) {
 		err = d.s.writeState(memoirPrefix+fileStem(string(who.kind)+"\x00"+who.name, who.name)+".json", data)
 	}
 	if err != nil {
-		d.forgets(fmt.Errorf("remember what was told of %s: %w", shorten(who.name, 80), err))
+		return fmt.Errorf("remember what was told of %s: %w", shorten(who.name, 80), err)
 	}
+	return nil
 }
 
 // forgets warns that something could not be remembered, unless somebody took
@@ -177,6 +185,7 @@ func (d *drainer) noteSummary(items []*item, now time.Time) {
 	d.mu.Lock()
 	for _, item := range items {
 		told[item.subject] = d.memoir(item.subject)
+		told[item.subject].Newest = item.sighting()
 	}
 	d.mu.Unlock()
 	for who, memory := range told {
@@ -229,7 +238,6 @@ func (d *drainer) remind(ctx context.Context, now time.Time) {
 		return
 	}
 	entry := Entry{Story: notify.Reminder}
-	var reminded []subject
 	for _, name := range names {
 		last, err := d.s.readState(name)
 		if err != nil || last.State != notify.Fault {
@@ -246,6 +254,11 @@ func (d *drainer) remind(ctx context.Context, now time.Time) {
 		if waits || told.IsZero() || now.Sub(told) < d.policy.Reminder {
 			continue
 		}
+		// What cannot be remembered would be told again by every drain.
+		if err := d.noteReminder(who, now); err != nil {
+			d.forgets(err)
+			continue
+		}
 		event := d.policy.Gather(ctx, last.Kind, last.Name)
 		event.State, event.Previous, event.PreviousSince = notify.Fault, notify.Fault, &last.Since
 		if entry.Event.ID != "" {
@@ -255,20 +268,19 @@ func (d *drainer) remind(ctx context.Context, now time.Time) {
 		if entry.Since == nil || last.Since.Before(*entry.Since) {
 			entry.Since = &last.Since
 		}
-		reminded = append(reminded, who)
 	}
-	if len(reminded) == 0 {
+	if entry.Event.ID == "" {
 		return
 	}
 	if err := d.s.put(entry); err != nil {
 		d.warn(fmt.Errorf("remind of a lasting FAULT: %w", err))
-		return
 	}
-	for _, who := range reminded {
-		d.mu.Lock()
-		memory := d.memoir(who)
-		memory.Told = append(memory.Told, now)
-		d.mu.Unlock()
-		d.keep(who, memory)
-	}
+}
+
+func (d *drainer) noteReminder(who subject, now time.Time) error {
+	d.mu.Lock()
+	memory := d.memoir(who)
+	memory.Told = append(memory.Told, now)
+	d.mu.Unlock()
+	return d.write(who, memory)
 }
