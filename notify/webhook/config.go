@@ -3,6 +3,7 @@ package webhook
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -63,7 +64,8 @@ type Config struct {
 	Labels map[string]string
 	// Headers are added to each request; their values are never shown.
 	Headers map[string]string
-	// HeadersFile holds more of them, one "Name: value" a line.
+	// HeadersFile holds more of them, one "Name: value" a line; of a name that
+	// is in both, Headers' value counts.
 	HeadersFile string
 	// Timeout bounds one attempt; 0 means DefaultTimeout, at most 5 minutes.
 	Timeout time.Duration
@@ -155,10 +157,16 @@ func New(cfg Config) (*Notifier, error) {
 			return nil, err
 		}
 	}
+	names := make(map[string]bool)
 	for name, value := range cfg.Headers {
 		if err := checkHeader(name, value); err != nil {
 			return nil, fmt.Errorf("headers: %w", err)
 		}
+		canonical := http.CanonicalHeaderKey(name)
+		if names[canonical] {
+			return nil, fmt.Errorf("headers: %s stands there twice, as capitals do not count", canonical)
+		}
+		names[canonical] = true
 	}
 	for _, file := range cfg.secretFiles() {
 		if err := secret.CheckPath(file.field, file.path); err != nil {

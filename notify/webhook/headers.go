@@ -2,11 +2,13 @@ package webhook
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 )
 
 // parseHeaders reads the lines of a headers file. Empty lines and lines that
-// begin with '#' do not count. Its errors do not repeat a value.
+// begin with '#' do not count. The names are in their canonical form. Its errors
+// do not repeat a value.
 func parseHeaders(text string) (map[string]string, error) {
 	headers := make(map[string]string)
 	number := 0
@@ -27,7 +29,11 @@ func parseHeaders(text string) (map[string]string, error) {
 		if err := checkHeader(name, value); err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
 		}
-		headers[name] = value
+		canonical := http.CanonicalHeaderKey(name)
+		if _, twice := headers[canonical]; twice {
+			return nil, fmt.Errorf("line %d: %s stands there a second time", number, canonical)
+		}
+		headers[canonical] = value
 	}
 	return headers, nil
 }

@@ -188,7 +188,7 @@ func (n *Notifier) load() (*url.URL, secrets, error) {
 		}
 	}
 	for name, value := range n.cfg.Headers {
-		s.headers[name] = value
+		s.headers[http.CanonicalHeaderKey(name)] = value
 	}
 	s.hidden = n.hidden(target, s)
 	return target, s, nil

@@ -477,6 +477,7 @@ func TestNewErrors(t *testing.T) {
 		{"ca_file: has no effect together with insecure; remove one of them", good(func(c *Config) { c.CAFile = "/ca"; c.InsecureSkipVerify = true })},
 		{`headers: "a b" is not a header name`, good(func(c *Config) { c.Headers = map[string]string{"a b": "x"} })},
 		{"headers: the value of X-Key holds a control character", good(func(c *Config) { c.Headers = map[string]string{"X-Key": headerSecret + "\r\nX: y"} })},
+		{"headers: X-Key stands there twice, as capitals do not count", good(func(c *Config) { c.Headers = map[string]string{"X-Key": "a", "x-key": "b"} })},
 		{"headers: content-type is set by hacheck itself", good(func(c *Config) { c.Headers = map[string]string{"content-type": "x"} })},
 		{"user_agent: holds a control character", good(func(c *Config) { c.UserAgent = "a\nb" })},
 	} {
@@ -511,6 +512,28 @@ func TestSecretFiles(t *testing.T) {
 	headers := file(t, "headers", "X-One: 1\nX Two: "+fileSecret+"\n")
 	err = must(t, Config{Name: "hook", URL: "http://127.0.0.1:1", HeadersFile: headers}).Notify(t.Context(), notifytest.Notification())
 	if want := "webhook: headers_file: line 2: does not begin with a header name"; err == nil || err.Error() != want {
+		t.Errorf("error is %v, want %s", err, want)
+	}
+}
+
+// TestHeadersOfBoth lets both places name a header, in letters of their own.
+func TestHeadersOfBoth(t *testing.T) {
+	r := record(t)
+	n := must(t, Config{
+		Name: "hook", URL: r.URL, Headers: map[string]string{"x-KEY": "configured"},
+		HeadersFile: file(t, "headers", "X-Key: of the file\nx-other: also\n"),
+	})
+	for range 10 { // a map has its own order each time
+		if err := n.Notify(t.Context(), notifytest.Notification()); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(r.header["X-Key"], r.header["X-Other"]); got != "[configured] [also]" {
+			t.Fatalf("headers are %s", got)
+		}
+	}
+	n = must(t, Config{Name: "hook", URL: r.URL, HeadersFile: file(t, "headers", "X-Key: a\n\nx-key: b\n")})
+	err := n.Notify(t.Context(), notifytest.Notification())
+	if want := "webhook: headers_file: line 3: X-Key stands there a second time"; err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %s", err, want)
 	}
 }
