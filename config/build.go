@@ -86,6 +86,9 @@ func unescape(text string) ([]byte, error) {
 func (c *Check) buildHTTP() (checks.Check, error) {
 	header := http.Header{}
 	for name, value := range c.Headers {
+		if len(header.Values(name)) > 0 {
+			return nil, fmt.Errorf("headers: %s stands there twice, as capitals do not count", http.CanonicalHeaderKey(name))
+		}
 		header.Set(name, value)
 	}
 	return checks.NewHTTP(c.Name, checks.HTTPOptions{

@@ -58,6 +58,7 @@ func TestMistakes(t *testing.T) {
 		{"requirement", "checks:\n  haproxy:\n    backends:\n      require: most\n", `hacheck.yaml:4:16: "most" is not a requirement: use any, all, a number from 1, or a percentage such as 50%`},
 		{"bad name", "checks:\n  ../x:\n    type: tcp\n", `hacheck.yaml:2:3: "../x" cannot be a check's name (use letters, digits, '-', '_' and '.')`},
 		{"escape", "checks:\n  redis:\n    type: tcp\n    addresses: [127.0.0.1:1]\n    send: 'a\\q'\n", `hacheck.yaml:2:3: check redis: send: "\\q" begins no known escape (use \r, \n, \t, \\, \xHH)`},
+		{"a header twice", "checks:\n  web:\n    type: http\n    urls: [http://127.0.0.1/]\n    headers: {X-Key: a, x-key: b}\n", `hacheck.yaml:2:3: check web: headers: X-Key stands there twice, as capitals do not count`},
 		{"secret in the file", "notify:\n  channels:\n    - type: smtp\n      password: x\n", `hacheck.yaml:4:7: this smtp channel has no key "password" (secrets live in files: write it to a file of mode 0600 and name that in password_file)`},
 		{"two channels of one name", "notify:\n  channels:\n    - type: journald\n    - type: journald\n", `hacheck.yaml:4:7: two channels are named "journald" (the first is on line 3; give each its own name)`},
 		{"channel without relay", "notify:\n  channels:\n    - type: smtp\n      to: [a@example.org]\n", `hacheck.yaml:3:7: channel smtp: host: is missing; give the mail relay's name or address`},
