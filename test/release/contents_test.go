@@ -24,6 +24,7 @@ func inPlace(root, script string, args ...string) (string, error) {
 	const prepare = `
 		mount -t overlay overlay -o "lowerdir=$1/usr/bin:/usr/bin" /usr/bin
 		mount -t overlay overlay -o "lowerdir=$1/usr/share/man:/usr/share/man" /usr/share/man
+		mount -t tmpfs tmpfs /var/cache/man
 		ip link add eth0 type veth peer name eth1
 		ip address add 192.0.2.11/24 dev eth0
 		ip address add 198.51.100.11/24 dev eth1

@@ -14,7 +14,16 @@ import (
 
 // TestRPMLint: what the packages may be told of is in the project's own file.
 func TestRPMLint(t *testing.T) {
-	output := command(t, "rpmlint", "--config", filepath.Join(top, "packaging/rpm/rpmlint.toml"), rpm(dist, version, "amd64"), rpm(dist, version, "arm64"))
+	r := debianRoot(t)
+	write(t, r.path("/lint/rpmlint.toml"), read(t, filepath.Join(top, "packaging/rpm/rpmlint.toml")), 0o644)
+	for _, arch := range arches {
+		file := rpm(dist, version, arch)
+		write(t, r.path("/lint/"+filepath.Base(file)), read(t, file), 0o644)
+	}
+	// nfpm's names begin with a slash. rpm does not mind, but rpmlint lets cpio
+	// unpack them: over the system, and where it finds none of them.
+	write(t, r.path("/usr/local/bin/cpio"), "#!/bin/sh\nexec /usr/bin/cpio --no-absolute-filenames \"$@\"\n", 0o755)
+	output := r.must("PATH=/usr/local/bin:$PATH rpmlint --config /lint/rpmlint.toml /lint/*.rpm 2>&1")
 	if !strings.Contains(output, "2 packages and 0 specfiles checked; 0 errors, 0 warnings") {
 		t.Error(output)
 	}
