@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	"hacheck/packaging/manual":  {"hacheck/config"},
 	"hacheck/packaging/release": {},
 	"hacheck/test":              {},
+	"hacheck/test/contributing": {},
 	"hacheck/test/demo":         {},
 	"hacheck/test/docs":         {},
 	"hacheck/test/lab":          {"hacheck/notify"},

@@ -22,6 +22,7 @@ var languages = map[string]string{
 	"text":       "what a program says or a drawing, for people only",
 	"mermaid":    "a drawing",
 	"go":         "the test of CONTRIBUTING.md",
+	"diff":       "the test of CONTRIBUTING.md",
 	"haproxy":    "TestHAProxyCfg",
 }
 

@@ -127,7 +127,7 @@ func TestCommands(t *testing.T) {
 			}
 			n := newNode(t)
 			for _, b := range p.blocks {
-				if path := b.notes["file"]; path != "" {
+				if path := b.notes["file"]; strings.HasPrefix(path, "/") {
 					write(t, path, b.text)
 				}
 				if state := b.notes["state"]; state != "" {
@@ -165,7 +165,7 @@ func (p *page) hasCommands() bool {
 // try types one command, if it can be typed here.
 func (n *node) try(t *testing.T, p *page, b block, s session) int {
 	t.Helper()
-	words := strings.Fields(s.command)
+	words := strings.Fields(commentPattern.ReplaceAllString(s.command, ""))
 	if instead, ok := notTyped[words[0]]; ok {
 		if instead.check != nil {
 			if err := instead.check(t, words); err != nil {
