@@ -56,6 +56,8 @@ func TestLab(t *testing.T) {
 	t.Run("usual scripts", func(t *testing.T) { l.usualScripts(ctx, t) })
 	t.Run("systemd", func(t *testing.T) { l.systemdCheck(ctx, t) })
 	t.Run("CheckCost", func(t *testing.T) { l.checkCost(ctx, t) })
+	// Last: it takes from the nodes what the others put there.
+	t.Run("packages", func(t *testing.T) { l.packages(ctx, t) })
 	t.Logf("the scenarios took %s", time.Since(begin).Round(time.Second))
 }
 
@@ -427,7 +429,7 @@ type transition struct {
 
 // subjectLine begins the subject of every mail: "[MASTER] VI_1, VI_2 on lab-a" or,
 // at the end of a FAULT, "[RESOLVED] VI_1 on lab-a, now BACKUP".
-var subjectLine = regexp.MustCompile(`^\[([^\]]+)\] (?:group )?(.+?) on ([\w-]+)(?:, now (\w+))?(?::|$| \()`)
+var subjectLine = regexp.MustCompile(`^(?:\[PLANNED\] )?\[([^\]]+)\] (?:group )?(.+?) on ([\w-]+)(?:, now (\w+))?(?::|$| \()`)
 
 // about says which transitions a mail tells, as its subject has them.
 func (mail letter) about() (state string, names []string, host string, ok bool) {

@@ -86,6 +86,7 @@ type post struct {
 type receivers struct {
 	gates  []*gate
 	closer []io.Closer
+	relay  *smtp.Server
 
 	mu      sync.Mutex
 	letters []letter
@@ -106,17 +107,30 @@ func startReceivers(network *network) (*receivers, error) {
 	relay.MaxMessageBytes = 1 << 20
 	hook := &http.Server{Handler: http.HandlerFunc(r.webhook), ReadTimeout: 30 * time.Second}
 	r.closer = append(r.closer, relay, hook)
+	r.relay = relay
 	for port, serve := range map[uint16]func(net.Listener) error{25: relay.Serve, 587: relay.Serve, 8099: hook.Serve} {
-		listener, err := network.listen(netip.AddrPortFrom(netip.MustParseAddr(labAddress), port))
-		if err != nil {
+		if err := r.listen(network, netip.AddrPortFrom(netip.MustParseAddr(labAddress), port), serve); err != nil {
 			r.close()
-			return nil, fmt.Errorf("receiver on port %d: %w", port, err)
+			return nil, err
 		}
-		g := &gate{Listener: listener}
-		r.gates = append(r.gates, g)
-		go func() { _ = serve(g) }()
 	}
 	return r, nil
+}
+
+func (r *receivers) listen(network *network, address netip.AddrPort, serve func(net.Listener) error) error {
+	listener, err := network.listen(address)
+	if err != nil {
+		return fmt.Errorf("receiver on %s: %w", address, err)
+	}
+	g := &gate{Listener: listener}
+	r.gates = append(r.gates, g)
+	go func() { _ = serve(g) }()
+	return nil
+}
+
+// relayAlsoOn opens the mail relay's port 25 on another address of the lab.
+func (r *receivers) relayAlsoOn(network *network, address string) error {
+	return r.listen(network, netip.AddrPortFrom(netip.MustParseAddr(address), 25), r.relay.Serve)
 }
 
 func (r *receivers) close() {
