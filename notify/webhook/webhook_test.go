@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -90,6 +91,9 @@ func TestContract(t *testing.T) {
 // it says how the client logged in.
 type recorder struct {
 	*httptest.Server
+	// Mutex is for a client in another process: with one in this process its
+	// requests and answers keep the order.
+	sync.Mutex
 	header http.Header
 	body   []byte
 	uri    string
@@ -104,6 +108,8 @@ func record(t *testing.T) *recorder {
 }
 
 func (r *recorder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	r.Lock()
+	defer r.Unlock()
 	r.header, r.uri = request.Header, request.Method+" "+request.RequestURI
 	r.body, _ = io.ReadAll(request.Body)
 	w.WriteHeader(r.status)
@@ -434,15 +440,20 @@ func TestProxyFromEnvironment(t *testing.T) {
 		{"an echo", "http://hooks.invalid/path", "HTTP_PROXY", "", 500, "POST http://hooks.invalid/path", `"Basic ***"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			proxy.Lock()
 			proxy.uri, proxy.status = "", test.status
+			proxy.Unlock()
 			command := exec.Command(os.Args[0], "-test.run=^TestProxyFromEnvironment$")
 			command.Env = []string{child + "=" + test.url, test.variable + "=" + address, "NO_PROXY=" + test.exceptions}
 			out, err := command.CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
-			if proxy.uri != test.uri {
-				t.Errorf("the proxy got %q, want %q", proxy.uri, test.uri)
+			proxy.Lock()
+			uri := proxy.uri
+			proxy.Unlock()
+			if uri != test.uri {
+				t.Errorf("the proxy got %q, want %q", uri, test.uri)
 			}
 			if said := string(out); strings.Contains(said, "error:") != (test.said != "") || !strings.Contains(said, test.said) ||
 				strings.Contains(said, userSecret) || strings.Contains(said, basic) {
