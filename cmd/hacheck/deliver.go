@@ -90,11 +90,13 @@ func (a *app) drainAsHook(signalled context.Context, queue *spool.Spool) error {
 	stop := context.AfterFunc(signalled, func() { time.AfterFunc(partingTime, end) })
 	defer stop()
 	policy.Hurry = signalled.Done()
+	// A journal that is not there now will not be there in a moment.
+	policy.LeaveImmediate = true
 	for {
 		ctx, cancel := context.WithTimeout(ending, budget)
 		report, err := queue.Drain(ctx, channels.Notifiers, policy)
 		cancel()
-		if err != nil || signalled.Err() != nil || report.Busy || report.Late.IsZero() || report.Remaining == 0 {
+		if err != nil || signalled.Err() != nil || report.Busy || report.Late.IsZero() || report.NextDue.IsZero() {
 			return a.outcome(channels, report, err)
 		}
 	}

@@ -173,6 +173,22 @@ func (r *receivers) keys(channel string) map[string][]string {
 	return keys
 }
 
+// told is like keys, and takes the word of the webhook for what a mail under the
+// same key tells of: the text of a mail names the first of many only.
+func (r *receivers) told(channel string) map[string][]string {
+	names := map[string][]string{}
+	for _, came := range r.on("hook") {
+		names[came.key] = came.names
+	}
+	keys := map[string][]string{}
+	for _, came := range r.on(channel) {
+		for _, name := range names[came.key] {
+			keys[name] = append(keys[name], came.key)
+		}
+	}
+	return keys
+}
+
 // check fails the test if something arrived that is no message.
 func (r *receivers) check(t *testing.T) {
 	t.Helper()
@@ -239,4 +255,15 @@ func plainText(contentType, encoding string, body io.Reader) (string, error) {
 			return string(text), err
 		}
 	}
+}
+
+// listenAgain listens where somebody has listened before.
+func listenAgain(t *testing.T, address string) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return listener
 }

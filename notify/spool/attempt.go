@@ -150,7 +150,7 @@ func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) 
 	}
 
 	notification := d.toldTo(name, &entry)
-	if choosy, ok := channel.(skipper); ok {
+	if choosy, ok := channel.(notify.Skipper); ok {
 		if _, skip := choosy.Skips(notification); skip {
 			d.skip(item, name)
 			return false, asked

@@ -203,15 +203,17 @@ type item struct {
 	// of its own.
 	subjects []subject
 	// ready is set once it is decided what is told together. Until then
-	// subject and state are those of the only event, muted says that it is kept
-	// back during a maintenance, and event is filled in when it is told.
+	// subject, state and appended (see sighting) are those of the only event,
+	// muted says that it is kept back during a maintenance, and event is filled
+	// in when it is told.
 	ready bool
 	// suspect is set until then if the event seems to tell what another told.
-	suspect bool
-	subject subject
-	state   notify.State
-	muted   bool
-	event   *notify.Event
+	suspect  bool
+	subject  subject
+	state    notify.State
+	appended bool
+	muted    bool
+	event    *notify.Event
 	// earlier are the IDs of the other events a grouped entry tells of.
 	earlier []string
 	// skipped are the channels that want nothing of it.
@@ -322,9 +324,13 @@ func (d *drainer) wait(ctx context.Context) bool {
 	if d.policy.hurried() {
 		patience, hurry = 0, nil
 	}
+	names := d.names
+	if d.policy.LeaveImmediate {
+		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return d.immediate[name] })
+	}
 	d.mu.Lock()
 	now := time.Now()
-	next := d.nextDue(now)
+	next := d.nextDue(names, now)
 	load := d.load
 	d.mu.Unlock()
 	if next.IsZero() || next.Sub(now) > patience {
@@ -448,22 +454,22 @@ func (d *drainer) finish(ctx context.Context) {
 			}
 		}
 	}
-	d.report.NextDue = d.nextDue(now)
+	d.report.NextDue = d.nextDue(d.names, now)
 	if ctx.Err() != nil && unread {
 		d.report.NextDue = now
 	}
 	d.report.Interrupted = ctx.Err() != nil && !d.report.NextDue.IsZero() && !d.report.NextDue.After(now)
 }
 
-// nextDue is when the next entry is due on a channel, or to be told at all; zero
-// if nothing will be. The caller holds d.mu.
-func (d *drainer) nextDue(now time.Time) (next time.Time) {
+// nextDue is when the next entry is due on one of the channels, or to be told at
+// all; zero if nothing will be. The caller holds d.mu.
+func (d *drainer) nextDue(channels []string, now time.Time) (next time.Time) {
 	earlier := func(due time.Time) {
 		if !due.IsZero() && (next.IsZero() || due.Before(next)) {
 			next = due
 		}
 	}
-	for _, channel := range d.names {
+	for _, channel := range channels {
 		earlier(d.nextOn(channel, now))
 	}
 	earlier(d.nextCompose)

@@ -209,6 +209,7 @@ func TestTransitionThatIsWrittenLateIsNotTheLastWord(t *testing.T) {
 	spool := open(t, t.TempDir())
 	mail, journal := &reader{name: "mail"}, &reader{name: "journal"}
 	first, late, last := happened("VI_1", notify.Master), happened("VI_1", notify.Backup), happened("VI_1", notify.Master)
+	last = appended(last)
 	late.Time, last.Time = first.Time.Add(50*time.Millisecond), first.Time.Add(100*time.Millisecond)
 	put(t, spool, first, last)
 	policy := Policy{Grouping: quick(), Immediate: []string{"journal"}, Patience: time.Minute}
@@ -364,4 +365,55 @@ func TestQueueIsBoundedThoughAChannelIsAwaited(t *testing.T) {
 			t.Errorf("%d entries remain, want 2: %+v", report.Remaining, report)
 		}
 	})
+}
+
+// A journal that is not there does not keep a hook that is done with the rest.
+func TestImmediateChannelThatIsDownKeepsNoHook(t *testing.T) {
+	spool := open(t, t.TempDir())
+	mail, journal := &reader{name: "mail"}, &reader{name: "journal", answer: func() error { return errors.New("no such file or directory") }}
+	put(t, spool, happened("VI_1", notify.Master))
+	began := time.Now()
+	report := drainFor(t, spool, Policy{Grouping: quick(), Immediate: []string{"journal"}, LeaveImmediate: true, Patience: 20 * time.Second}, mail, journal)
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("took %s", took)
+	}
+	wantTold(t, mail, "transition: VI_1 MASTER")
+	if report.Remaining != 1 || report.NextDue.IsZero() {
+		t.Errorf("%+v", report)
+	}
+}
+
+// The disk fills up in the moment in which events become one notification: what
+// that tells is not told again, though a journal has still to get one of them.
+func TestDiskThatFillsUpWhileEventsAreGrouped(t *testing.T) {
+	dir := mountTmpfs(t, "size=256k")
+	spool := open(t, dir)
+	first, second := happened("VI_1", notify.Master), happened("VI_2", notify.Master)
+	mail := &reader{name: "mail"}
+	down := true
+	journal := &fake{name: "journal", answer: func(_ context.Context, event notify.Event) error {
+		if down && event.Name == "VI_1" {
+			return errors.New("no such file or directory")
+		}
+		return nil
+	}}
+	put(t, spool, first, second)
+	policy := Policy{Grouping: quick(), Immediate: []string{"journal"}, LeaveImmediate: true, IgnoreBackoff: true}
+	var free func()
+	spool.Trace(func(step string) {
+		if step == "group: written" && free == nil {
+			free = fill(t, dir)
+		}
+	})
+	if _, err := spool.Drain(t.Context(), []notify.Notifier{mail, journal}, policy); err != nil {
+		t.Fatal(err)
+	}
+	wantTold(t, mail, "transition: VI_1 MASTER, VI_2 MASTER")
+	free()
+	down = false
+	report := drainFor(t, open(t, dir), policy, mail, journal)
+	wantTold(t, mail, "transition: VI_1 MASTER, VI_2 MASTER")
+	if report.Remaining != 0 {
+		t.Errorf("%+v", report)
+	}
 }

@@ -12,10 +12,16 @@ import (
 )
 
 const (
-	// sameEvent is how far apart two reports of one transition are at most:
-	// keepalived may call two hooks for it and write it into its FIFO as well,
-	// all within some milliseconds of a busy machine.
+	// sameEvent is how far apart two reports of one transition are at most: an
+	// instance may have a notify_master and a notify, and keepalived calls both,
+	// within some milliseconds of a busy machine.
 	sameEvent = 2 * time.Second
+	// sameHook is the same for two reports of one form, as of somebody who has
+	// notify_master call a script that calls the hook twice. It is shorter than
+	// any change and back: the hooks of a flap run side by side, may be stamped
+	// in another order than they were called in, and none may be taken for
+	// another's repeat.
+	sameHook = 20 * time.Millisecond
 	// stopWait bounds Grouping.Wait when keepalived stops: it gives its hooks
 	// one second.
 	stopWait = 250 * time.Millisecond

@@ -138,14 +138,16 @@ func TestOneTransitionReportedTwiceIsToldOnce(t *testing.T) {
 	dir := t.TempDir()
 	spool := open(t, dir)
 	mail := &reader{name: "mail"}
-	put(t, spool, happened("VI_1", notify.Master), happened("VI_1", notify.Master), happened("VI_2", notify.Master))
+	first, again := happened("VI_1", notify.Master), appended(happened("VI_1", notify.Master))
+	again.Time = again.Time.Add(300 * time.Millisecond)
+	put(t, spool, first, again, happened("VI_2", notify.Master))
 	report := drainFor(t, spool, Policy{Grouping: quick()}, mail)
 	wantTold(t, mail, "transition: VI_1 MASTER, VI_2 MASTER")
 	if report.Duplicates != 1 {
 		t.Errorf("%d duplicates, want 1", report.Duplicates)
 	}
 	// A third report comes when the notification is gone.
-	put(t, spool, happened("VI_1", notify.Master))
+	put(t, spool, appended(happened("VI_1", notify.Master)))
 	if report = drainFor(t, open(t, dir), Policy{Grouping: quick()}, mail); report.Duplicates != 1 || report.Remaining != 0 {
 		t.Errorf("the late report: %+v", report)
 	}
@@ -154,6 +156,30 @@ func TestOneTransitionReportedTwiceIsToldOnce(t *testing.T) {
 	}
 	if counters, err := spool.Counters(); err != nil || counters.Duplicates != 2 || counters.Channels["mail"].Delivered != 1 {
 		t.Errorf("counters %+v, %v", counters, err)
+	}
+}
+
+// appended is an event as a plain notify tells it.
+func appended(event notify.Event) notify.Event {
+	priority := 150
+	event.Priority = &priority
+	return event
+}
+
+// The hooks of a flap are stamped in another order than they were called in: none
+// repeats another.
+func TestNoTransitionOfAFlapIsTakenForARepeat(t *testing.T) {
+	spool := open(t, t.TempDir())
+	mail := &reader{name: "mail"}
+	began := time.Now()
+	for n, state := range []notify.State{notify.Master, notify.Master, notify.Backup, notify.Backup} {
+		event := happened("VI_1", state)
+		event.Time = began.Add(time.Duration(n) * 2 * sameHook)
+		put(t, spool, event)
+	}
+	report := drainFor(t, spool, Policy{Grouping: quick(), Patience: time.Minute}, mail)
+	if len(mail.got) == 0 || len(mail.got[0].Events()) != 4 || report.Duplicates != 0 {
+		t.Errorf("told %v, %d repeats", mail.got, report.Duplicates)
 	}
 }
 

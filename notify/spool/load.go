@@ -109,8 +109,9 @@ func (d *drainer) loadOne(name string, markers map[string]bool) (*item, bool) {
 	item := &item{
 		name: name, id: entry.Event.ID, made: entry.Event.Time, loaded: time.Now(), size: size, outcomes: entry.Channels,
 		subjects: subjectsOf(entry.Notification()), subject: subjectOf(entry.Event), state: entry.Event.State,
-		muted: entry.Event.Maintenance != nil && entry.Event.Maintenance.Mute,
-		ready: d.policy.Grouping == nil || entry.Story != "",
+		appended: entry.Event.Priority != nil,
+		muted:    entry.Event.Maintenance != nil && entry.Event.Maintenance.Mute,
+		ready:    d.policy.Grouping == nil || entry.Story != "",
 	}
 	for _, event := range entry.Earlier {
 		item.earlier = append(item.earlier, event.ID)
@@ -137,19 +138,13 @@ func (d *drainer) unreadable(name string, err error) {
 	d.report.SetAside = append(d.report.SetAside, Damaged{Name: name, Dir: queueDir, Reason: reason})
 }
 
-// skipper is a channel that does not want every notification.
-type skipper interface {
-	// Skips reports whether the channel wants nothing of it, and why.
-	Skips(notify.Notification) (reason string, skip bool)
-}
-
 // findSkipped notes the channels that want nothing of an item, as far as it is
 // known what they are told.
 func (d *drainer) findSkipped(item *item, entry *Entry, ready bool) {
 	skipped := make(map[string]bool)
 	for _, channel := range d.channels {
 		name := channel.Name()
-		if choosy, ok := channel.(skipper); ok && (ready || d.immediate[name]) {
+		if choosy, ok := channel.(notify.Skipper); ok && (ready || d.immediate[name]) {
 			_, skipped[name] = choosy.Skips(d.toldTo(name, entry))
 		}
 	}
@@ -214,11 +209,17 @@ func (d *drainer) settle(items []*item) {
 	}
 }
 
-func (i *item) sighting() sighting { return sighting{ID: i.id, State: i.state, Time: i.made} }
+func (i *item) sighting() sighting {
+	return sighting{ID: i.id, State: i.state, Time: i.made, Appended: i.appended}
+}
 
 // repeatedBy reports whether an event tells this transition once more.
 func (s sighting) repeatedBy(item *item) bool {
-	return s.ID != item.id && s.State == item.state && item.made.Sub(s.Time).Abs() < sameEvent
+	limit := sameEvent
+	if s.Appended == item.appended {
+		limit = sameHook
+	}
+	return s.ID != item.id && s.State == item.state && item.made.Sub(s.Time).Abs() < limit
 }
 
 // dropRepeat takes an event out of the queue that tells what another tells.

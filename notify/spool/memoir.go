@@ -37,6 +37,9 @@ type sighting struct {
 	ID    string       `json:"id"`
 	State notify.State `json:"state"`
 	Time  time.Time    `json:"time"`
+	// Appended is set if keepalived appended the state to the words of a plain
+	// notify, which is the form with a priority.
+	Appended bool `json:"appended,omitempty"`
 }
 
 // flap is a flap that goes on.

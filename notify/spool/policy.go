@@ -60,6 +60,9 @@ type Policy struct {
 	// Immediate names the channels that get every event at once and alone,
 	// such as the journal.
 	Immediate []string
+	// LeaveImmediate spends no Patience on them: what they alone have not had is
+	// left for the next drain.
+	LeaveImmediate bool
 	// Limits bounds, by channel name, how many notifications go out in a time.
 	Limits map[string]Limit
 	// Muted gives the end of the maintenance in force that keeps notifications
