@@ -398,7 +398,8 @@ func TestDiskThatFillsUpWhileEventsAreGrouped(t *testing.T) {
 		return nil
 	}}
 	put(t, spool, first, second)
-	policy := Policy{Grouping: quick(), Immediate: []string{"journal"}, LeaveImmediate: true, IgnoreBackoff: true}
+	// With patience enough for the journal to get the second, and all of it done.
+	policy := Policy{Grouping: quick(), Immediate: []string{"journal"}, IgnoreBackoff: true, InitialBackoff: time.Millisecond, Patience: 300 * time.Millisecond}
 	var free func()
 	spool.Trace(func(step string) {
 		if step == "group: written" && free == nil {
