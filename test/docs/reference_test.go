@@ -16,7 +16,7 @@ type words struct {
 	intro                               string
 	whole, ofType, everyHook, hookTypes string
 	key, value, fallback, meaning       string
-	secret, oneOf, list                 string
+	secret, oneOf, list, bounded        string
 	// say gives a text of the configuration's in the language.
 	say func(text string) string
 }
@@ -40,7 +40,7 @@ This page is made of what reads the file.
 		whole: "The file", ofType: "`%s`, type `%s`",
 		everyHook: "All types of channel below this line", hookTypes: "All of these have the following settings, too.",
 		key: "key", value: "value", fallback: "default", meaning: "meaning",
-		secret: "May hold a secret; never shown.", oneOf: "one of %s", list: "%s: %s",
+		secret: " May hold a secret, which is never shown.", oneOf: "one of %s", list: "%s: %s", bounded: "%s, %s",
 		say: func(text string) string { return text },
 	}
 }
@@ -134,7 +134,7 @@ func (w words) table(out *strings.Builder, settings []config.Setting) {
 		case len(s.Choices) > 0:
 			kind = fmt.Sprintf(w.oneOf, coded(s.Choices))
 		case s.Range != "":
-			kind += ", " + w.say(s.Range)
+			kind = fmt.Sprintf(w.bounded, kind, w.say(s.Range))
 		}
 		fallback := s.Default
 		if fallback != "" && s.Key != "name" && s.Key != "type" { // those of an example
@@ -144,7 +144,7 @@ func (w words) table(out *strings.Builder, settings []config.Setting) {
 		}
 		meaning := sentence(w.say(s.Doc))
 		if s.Secret {
-			meaning += " " + w.secret
+			meaning += w.secret
 		}
 		cells := []string{"`" + s.Key + "`", kind, fallback, meaning}
 		for i := range cells {
@@ -214,7 +214,7 @@ func chinese(t *testing.T) words {
 		whole: "整个文件", ofType: "`%s`，类型 `%s`",
 		everyHook: "以下各类通道共有的设置", hookTypes: "以下每一类通道都有这些设置。",
 		key: "键", value: "值", fallback: "默认", meaning: "含义",
-		secret: "可能含有秘密，从不显示。", oneOf: "%s 之一", list: "%s：%s",
+		secret: "可能含有秘密，秘密从不显示。", oneOf: "%s 之一", list: "%s：%s", bounded: "%s，%s",
 		say: say,
 	}
 }
