@@ -48,8 +48,12 @@ type Maintenance struct {
 	Mute bool `json:"mute"`
 }
 
-// errDamaged marks a file that is there and says nothing.
-var errDamaged = errors.New("the file is damaged")
+// errDamaged marks a file that is there and says nothing, errStranger one of
+// somebody who has no say here.
+var (
+	errDamaged  = errors.New("the file is damaged")
+	errStranger = errors.New("whoever wrote the file has no say here")
+)
 
 // InForce reports whether the maintenance covers the time. A clock that was set
 // back since the beginning can make it last twice as long at most: what begins
@@ -134,7 +138,7 @@ func readMaintenance(dir string) (Maintenance, []byte, error) {
 		return Maintenance{}, nil, err
 	}
 	if writer, owner := ownerOf(info), ownerOf(folder); writer != 0 && writer != owner {
-		return Maintenance{}, nil, fmt.Errorf("%w: it belongs to uid %d, who is neither root nor the owner of the directory (uid %d)", errDamaged, writer, owner)
+		return Maintenance{}, nil, fmt.Errorf("%w: it belongs to uid %d, who is neither root nor the owner of the directory (uid %d)", errStranger, writer, owner)
 	}
 	content, err := io.ReadAll(io.LimitReader(file, maxMaintenanceFile+1))
 	if err != nil {
@@ -169,7 +173,8 @@ func parseMaintenance(content []byte) (Maintenance, error) {
 
 // SaveMaintenance declares a maintenance, in place of the one before, durably:
 // it survives a power cut. The state directory is created when only its last
-// element is missing. RestoreMaintenance must follow, for the copy.
+// element is missing; only root and the directory's owner can declare one.
+// RestoreMaintenance must follow, for the copy.
 func SaveMaintenance(stateDir string, m Maintenance) error {
 	if err := saveMaintenance(stateDir, m); err != nil {
 		return fmt.Errorf("keep the maintenance in %s: %w", stateDir, err)
@@ -192,6 +197,13 @@ func saveMaintenance(stateDir string, m Maintenance) error {
 		return err
 	}
 	defer dir.Close()
+	folder, err := dir.Stat(".")
+	if err != nil {
+		return err
+	}
+	if writer, owner := uint32(os.Geteuid()), ownerOf(folder); writer != 0 && writer != owner {
+		return fmt.Errorf("no check would obey it: only root and the owner of the directory (uid %d) can declare one (running as uid %d)", owner, writer)
+	}
 	if err := replaceFile(dir, maintenanceFile, append(content, '\n'), true); err != nil {
 		return err
 	}
@@ -275,7 +287,7 @@ func compareCopy(stateDir, runDir string) (content []byte, differs bool, err err
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, false, nil
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errDamaged):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errDamaged), errors.Is(err, errStranger):
 		content = nil
 	case err != nil:
 		return nil, false, err

@@ -244,7 +244,7 @@ func (r *reader) kindOf(name string, key, node *yaml.Node) Kind {
 	if name == BuiltinHAProxy {
 		return KindHAProxy
 	}
-	r.fail(key, "one of haproxy, systemd, tcp, http", "check %s has no type", name)
+	r.fail(key, "one of "+strings.Join(wordsOf(kinds), ", "), "check %s has no type", name)
 	return ""
 }
 

@@ -117,6 +117,7 @@ func (v checkMap) sections(path, _ string) []Section {
 func (v channelList) sections(path, _ string) []Section {
 	path += "[]"
 	some := newChannel(KindJournal)
+	some.Kind, some.Name = "", "" // every channel says its own
 	all := describeSection(Section{Path: path, Doc: "what every channel has"}, some.commonSettings())
 	for _, kind := range channelKinds() {
 		channel := newChannel(kind.name)

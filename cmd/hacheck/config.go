@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v4"
@@ -64,7 +65,16 @@ func (a *app) configCheck() error {
 		fmt.Fprintf(a.stdout, "%s does not exist: the defaults are in force\n", a.config.Path)
 		return nil
 	}
-	fmt.Fprintf(a.stdout, "%s is right: %d checks, %d channels\n", a.config.Path, len(a.config.CheckNames()), len(a.config.Notify.Channels))
+	var names []string
+	for _, channel := range channels.Notifiers {
+		names = append(names, channel.Name())
+	}
+	names = append(names, channels.Awaited...)
+	if len(names) == 0 {
+		names = []string{"none"}
+	}
+	fmt.Fprintf(a.stdout, "%s is right: checks %s; channels %s\n", a.config.Path,
+		strings.Join(a.config.CheckNames(), ", "), strings.Join(names, ", "))
 	return nil
 }
 
