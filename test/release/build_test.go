@@ -40,6 +40,50 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
+// TestSize keeps the programs small: keepalived starts one every second.
+func TestSize(t *testing.T) {
+	const most = 12_000_000
+	for _, arch := range arches {
+		info, err := os.Stat(filepath.Join(unpacked(t, arch), "usr/bin/hacheck"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Size() > most {
+			t.Errorf("%s: the program has %d bytes, more than %d", arch, info.Size(), most)
+		}
+		t.Logf("%s: %d bytes of %d", arch, info.Size(), most)
+	}
+}
+
+// TestReleaseIsATag: the version is the tag's, and a release is built from a
+// commit and nothing else.
+func TestReleaseIsATag(t *testing.T) {
+	clone := filepath.Join(t.TempDir(), "clone")
+	command(t, "git", "clone", "--quiet", "--no-tags", top, clone)
+	release := func(args ...string) (string, error) {
+		cmd := exec.Command("go", append([]string{"run", "./packaging/release"}, args...)...)
+		cmd.Dir = clone
+		output, err := cmd.CombinedOutput()
+		return string(output), err
+	}
+	for _, c := range []struct{ tag, version string }{{"v1.2.3-rc.1", "1.2.3~rc.1"}, {"v1.2.3", "1.2.3"}} {
+		command(t, "git", "-C", clone, "tag", "--force", c.tag)
+		if output, err := release("-show-version"); err != nil || output != c.version+"\n" {
+			t.Errorf("at the tag %s the version is %s, %v", c.tag, output, err)
+		}
+		command(t, "git", "-C", clone, "tag", "--delete", c.tag)
+	}
+	write(t, filepath.Join(clone, "new"), "", 0o644)
+	out := filepath.Join(t.TempDir(), "dist")
+	output, err := release("-clean", "-out", out)
+	if err == nil || !strings.HasPrefix(output, "release: the work tree has changes that are not committed: a release is built from a commit\n") {
+		t.Errorf("built from a work tree with changes: %v, %s", err, output)
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("a build that is refused leaves its folder")
+	}
+}
+
 func TestWhatIsPublished(t *testing.T) {
 	entries, err := os.ReadDir(dist)
 	if err != nil {

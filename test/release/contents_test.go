@@ -4,7 +4,6 @@ package release
 
 import (
 	"encoding/json"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -203,41 +202,4 @@ func TestDocumentsOfTheShells(t *testing.T) {
 			t.Errorf("man %s: %v\n%s", page, err, output)
 		}
 	}
-}
-
-// TestARM64 runs the program for arm64 under qemu, and the tests of its packages
-// as far as they show the program and not qemu: it knows no sock_diag, is ten
-// times slower, and a test that starts its own binary again gets "exec format
-// error". So checks, cmd/hacheck and notify/exec are left to a real machine, and
-// so are the tests named here.
-func TestARM64(t *testing.T) {
-	program := filepath.Join(unpacked(t, "arm64"), "usr/bin/hacheck")
-	if said := command(t, "qemu-aarch64", program, "version"); !strings.HasPrefix(said, "hacheck "+version+" (") || !strings.Contains(said, "linux/arm64)\n") {
-		t.Errorf("hacheck version says %s", said)
-	}
-	dir := t.TempDir()
-	yaml := filepath.Join(dir, "hacheck.yaml")
-	write(t, yaml, "state_dir: "+dir+"/state\nrun_dir: "+dir+"/run\nnotify:\n  budget: 5s\n  channels:\n    - type: webhook\n      name: nobody\n      url: http://127.0.0.1:9/\n", 0o640)
-	hacheck := func(args ...string) string {
-		t.Helper()
-		return command(t, append([]string{"qemu-aarch64", program, "--config", yaml}, args...)...)
-	}
-	hacheck("notify", "MASTER", "VI_1")
-	if waiting := hacheck("queue", "list"); !strings.Contains(waiting, "MASTER VI_1") || !strings.Contains(waiting, "connection refused") {
-		t.Errorf("hacheck queue list says %s", waiting)
-	}
-	left := []string{
-		"TestRealKeepalived", "TestLocalAddressesVIP", "TestProxyFromEnvironment", "TestKilled.*", "TestConcurrentHooks.*",
-		"TestOpenSaysWhatIsWrong", "TestUnprivilegedAccount.*", "TestScriptUserAndDrainer.*", "TestAnUnreadableEntry.*",
-	}
-	cmd := exec.Command("go", "test", "-count=1", "-exec", "qemu-aarch64", "-skip", "^("+strings.Join(left, "|")+")$",
-		"./config", "./haproxy", "./keepalived", "./notify", "./notify/email", "./notify/journal", "./notify/secret",
-		"./notify/spool", "./notify/webhook", "./packaging/...")
-	cmd.Dir = top
-	cmd.Env = append(os.Environ(), "GOARCH=arm64", "CGO_ENABLED=0")
-	output, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("%v", err)
-	}
-	t.Logf("%s", output)
 }
