@@ -21,8 +21,6 @@ import (
 )
 
 const (
-	// killedHooks is how many hooks the crash test kills.
-	killedHooks = 1000
 	// crashNodes is how many of them are alive at a time: most wait for others
 	// to be grouped with.
 	crashNodes = 24
@@ -50,14 +48,14 @@ func newCrashNode(t *testing.T, receivers *receivers) *node {
 func TestKilledHooksLoseNothing(t *testing.T) {
 	t.Parallel()
 	receivers := startReceivers(t)
-	receivers.answer = func(came arrival) error {
+	receivers.answerWith(func(came arrival) error {
 		pause := rand.N(5 * time.Millisecond) // so that kills fall into the dialogue, too
 		if slices.ContainsFunc(came.names, func(name string) bool { return strings.HasPrefix(name, slow) }) {
 			pause = stopLimit + stopLimit/2
 		}
 		time.Sleep(pause)
 		return nil
-	}
+	})
 	steps := stepsOfALife(t)
 	for _, step := range []string{
 		"put: created", "put: durable", "state: renamed", "drain: locked", "group: written", "group: detached",

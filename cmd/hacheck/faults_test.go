@@ -92,12 +92,12 @@ func TestFullDiskLosesAndRepeatsNothing(t *testing.T) {
 			n := newNode(t, strings.Replace(receivers.channels("  budget: 1s\n"), "channels:", "channels:\n    - {type: journald, syslog: none}", 1))
 			state := n.mountState("size=512k")
 			var hookWorks, mailWorks atomic.Bool
-			receivers.answer = func(came arrival) error {
+			receivers.answerWith(func(came arrival) error {
 				if came.channel == "hook" && !hookWorks.Load() || came.channel == "mail" && !mailWorks.Load() {
 					return errors.New("not now")
 				}
 				return nil
-			}
+			})
 			if together {
 				n.failOver(notify.Master, "VI_1", "VI_2")
 			} else {

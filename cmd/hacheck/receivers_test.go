@@ -44,9 +44,7 @@ type receivers struct {
 	mu       sync.Mutex
 	arrivals []arrival
 	problems []string
-	// answer, where set, is asked before a message is taken: an error is a
-	// temporary failure. It may take its time.
-	answer func(arrival) error
+	answer   func(arrival) error // answerWith's
 }
 
 // instanceNames are the names the tests give to instances.
@@ -152,6 +150,14 @@ func (r *receivers) complain(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.problems = append(r.problems, fmt.Sprintf(format, args...))
+}
+
+// answerWith has the receivers ask before they take a message: an error is a
+// temporary failure. The answer may take its time.
+func (r *receivers) answerWith(answer func(arrival) error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = answer
 }
 
 // on gives what arrived on a channel, in its order.

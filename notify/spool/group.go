@@ -320,7 +320,9 @@ func (d *drainer) combineAll(ctx context.Context, items []*item, over []notify.E
 			return explain("read entry", d.s.path(queueDir+"/"+item.name), err)
 		}
 		entry = read
+		d.mu.Lock()
 		item.event = &read.Event
+		d.mu.Unlock()
 		events = append(events, read.Event)
 		present = append(present, item)
 	}

@@ -377,7 +377,7 @@ func TestLastingFaultIsToldAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	policy := Policy{
-		Grouping: quick(), Immediate: []string{"journal"}, Reminder: 300 * time.Millisecond,
+		Grouping: quick(), Immediate: []string{"journal"}, Reminder: 1500 * time.Millisecond,
 		Gather: func(_ context.Context, kind notify.Kind, name string) notify.Event {
 			event := happened(name, "")
 			event.Kind = kind

@@ -1,0 +1,6 @@
+//go:build !race
+
+package main
+
+// killedHooks is how many hooks the crash test kills.
+const killedHooks = 1000
