@@ -242,22 +242,8 @@ func (c *crash) owe(name string) {
 // anything.
 func (c *crash) deliver(t *testing.T, n *node, p plan) {
 	t.Helper()
-	for _, event := range n.queued() {
-		c.owe(event.Name)
-	}
+	c.oweSpooled(t, n)
 	temporary, _ := filepath.Glob(filepath.Join(n.dir, "state/spool/tmp/*"))
-	for _, file := range temporary {
-		content, err := os.ReadFile(file)
-		var entry struct{ Event notify.Event }
-		if err == nil && strings.HasSuffix(file, ".put") && json.Unmarshal(content, &entry) == nil {
-			c.owe(entry.Event.Name)
-		}
-		// A later run waits for a minute before it takes the process for dead.
-		old := time.Now().Add(-2 * time.Minute)
-		if err := os.Chtimes(file, old, old); err != nil {
-			t.Error(err)
-		}
-	}
 	if len(temporary) == 0 && len(n.queued()) == 0 {
 		return
 	}
@@ -273,6 +259,28 @@ func (c *crash) deliver(t *testing.T, n *node, p plan) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(n.dir, "state/spool/tmp/*")); len(left) > 0 {
 		t.Errorf("%+v: still in tmp: %v", p, left)
+	}
+}
+
+// oweSpooled owes what is on the disk, and makes what killed hooks left half done
+// look a while old.
+func (c *crash) oweSpooled(t *testing.T, n *node) {
+	t.Helper()
+	for _, event := range n.queued() {
+		c.owe(event.Name)
+	}
+	temporary, _ := filepath.Glob(filepath.Join(n.dir, "state/spool/tmp/*"))
+	for _, file := range temporary {
+		content, err := os.ReadFile(file)
+		var entry struct{ Event notify.Event }
+		if err == nil && strings.HasSuffix(file, ".put") && json.Unmarshal(content, &entry) == nil {
+			c.owe(entry.Event.Name)
+		}
+		// A later run waits for a minute before it takes the process for dead.
+		old := time.Now().Add(-2 * time.Minute)
+		if err := os.Chtimes(file, old, old); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -320,5 +328,89 @@ func (c *crash) judge(t *testing.T, receivers *receivers) {
 			}
 		}
 		t.Logf("%s: %d messages told of %d transitions, %d lost, %d told twice", channel.name, len(receivers.on(channel.name)), len(channel.keys), lost, twice)
+	}
+}
+
+// Hooks of one spool are killed by the dozen, and who follows is killed too: each
+// death costs one repeat at most, and nothing is lost. In the end several
+// runs deliver at a time.
+func TestKilledStormLosesNothing(t *testing.T) {
+	t.Parallel()
+	const storms, hooks = 4, 30
+	receivers := startReceivers(t)
+	n := newNode(t, receivers.channels(""))
+	var c crash
+	killed := 0
+	for storm := range storms {
+		var running sync.WaitGroup
+		for i := range hooks {
+			running.Go(func() {
+				name := fmt.Sprintf("VI_%dx%d", storm, i)
+				var stdout bytes.Buffer
+				hook := n.command("notify", "MASTER", name)
+				hook.Stdout = &stdout
+				if err := hook.Start(); err != nil {
+					t.Error(err)
+					return
+				}
+				// Most find another at work and are back soon.
+				within := 100 * time.Millisecond
+				if i%4 == 0 {
+					within = time.Second
+				}
+				kill := time.AfterFunc(rand.N(within), func() { hook.Process.Kill() })
+				defer kill.Stop()
+				if err := hook.Wait(); err != nil {
+					c.mu.Lock()
+					killed++
+					c.mu.Unlock()
+				}
+				if strings.Contains(stdout.String(), " recorded as ") {
+					c.owe(name)
+				}
+			})
+		}
+		running.Wait()
+	}
+	c.oweSpooled(t, n)
+	var delivering sync.WaitGroup
+	for range 4 {
+		delivering.Go(func() {
+			if output, err := n.command("deliver", "--until-empty").CombinedOutput(); err != nil {
+				t.Errorf("deliver: %v\n%s", err, output)
+			}
+		})
+	}
+	delivering.Wait()
+	if left := n.queued(); len(left) > 0 {
+		t.Errorf("%d events still wait", len(left))
+	}
+	receivers.check(t)
+	for _, channel := range []string{"mail", "hook"} {
+		told, repeats := receivers.told(channel), 0
+		for name := range c.owed {
+			if len(told[name]) == 0 {
+				t.Errorf("%s never told of %s", channel, name)
+			}
+		}
+		for name, keys := range told {
+			if slices.Sort(keys); keys[0] != keys[len(keys)-1] {
+				t.Errorf("%s told of %s under %q", channel, name, keys)
+			}
+		}
+		messages := map[string]bool{}
+		for _, came := range receivers.on(channel) {
+			if messages[came.key] {
+				repeats++
+			}
+			messages[came.key] = true
+		}
+		if repeats > killed {
+			t.Errorf("%s: %d messages came again after %d deaths", channel, repeats, killed)
+		}
+		t.Logf("%s: %d of %d hooks killed, %d transitions recorded, %d told, %d messages came again", channel, killed, storms*hooks, len(c.owed), len(told), repeats)
+	}
+	for _, lock := range []string{"spool/lock", "spool/change", "states/.lock"} {
+		n.checkFree(lock)
 	}
 }
