@@ -16,14 +16,15 @@ import (
 // maintainer stands in the packages.
 const maintainer = "hacheck maintainers <maintainers@hacheck.invalid>"
 
-// documents makes what is the same on every platform.
+// documents makes what is the same on every platform. All is built with -trimpath,
+// so that what is compiled for one program serves the others.
 func (b *build) documents(ctx context.Context) error {
 	var err error
 	if b.nfpm, err = filepath.Abs(filepath.Join(b.stage, "nfpm")); err != nil {
 		return err
 	}
 	if _, err := withEnv(ctx, []string{"GOARCH=" + runtime.GOARCH},
-		"go", "build", "-C", "packaging/nfpm", "-o", b.nfpm, "github.com/goreleaser/nfpm/v2/cmd/nfpm"); err != nil {
+		"go", "build", "-C", "packaging/nfpm", "-trimpath", "-o", b.nfpm, "github.com/goreleaser/nfpm/v2/cmd/nfpm"); err != nil {
 		return err
 	}
 	if err := b.manual(ctx); err != nil {
@@ -66,7 +67,7 @@ func (b *build) manual(ctx context.Context) error {
 		return err
 	}
 	if _, err := withEnv(ctx, []string{"GOARCH=" + runtime.GOARCH},
-		"go", "test", "-count=1", "-run", "^TestManual$", "./cmd/hacheck", "-manual", dir); err != nil {
+		"go", "test", "-trimpath", "-vet=off", "-count=1", "-run", "^TestManual$", "./cmd/hacheck", "-manual", dir); err != nil {
 		return err
 	}
 	pages, err := filepath.Glob(filepath.Join(dir, "*.[15]"))
