@@ -63,7 +63,7 @@ release: ## the same from a work tree without changes; the version is the tag's
 
 .PHONY: package-test
 package-test: ## build the packages twice, check and install them (root, about 5 minutes)
-	@test/install package
+	@test/install test package
 	$(GO) test -tags release -count=1 -timeout 20m -v ./test/release
 
 .PHONY: fuzz

@@ -196,6 +196,11 @@ func TestDocumentsOfTheShells(t *testing.T) {
 	command(t, "bash", "-n", filepath.Join(root, "usr/share/bash-completion/completions/hacheck"))
 	command(t, "zsh", "-n", filepath.Join(root, "usr/share/zsh/vendor-completions/_hacheck"))
 	command(t, "fish", "--no-execute", filepath.Join(root, "usr/share/fish/vendor_completions.d/hacheck.fish"))
+	completed, err := inPlace(root, `exec fish --no-config --command "source $1; complete --do-complete 'hacheck maint'"`,
+		filepath.Join(root, "usr/share/fish/vendor_completions.d/hacheck.fish"))
+	if err != nil || !strings.HasPrefix(completed, "maintenance\t") {
+		t.Errorf("fish completes %q, %v", completed, err)
+	}
 	for _, page := range []string{"hacheck", "hacheck-haproxy", "hacheck-notify", "hacheck-queue-list", "hacheck.yaml"} {
 		output, err := inPlace(root, `LC_ALL=C.UTF-8 MANWIDTH=80 exec man --warnings "$1"`, page)
 		if err != nil || !strings.Contains(output, "NAME\n       "+page+" - ") {

@@ -45,8 +45,8 @@ func prepared(m *testing.M) (int, error) {
 	}
 	var missing []string
 	for _, tool := range [...]struct{ program, pkg string }{
-		{"lintian", "lintian"}, {"rpm", "rpm"}, {"rpmlint", "rpmlint"}, {"qemu-aarch64", "qemu-user"},
-		{"keepalived", "keepalived"}, {"systemd-analyze", "systemd"}, {"journalctl", "systemd"},
+		{"lintian", "lintian"}, {"rpm", "rpm"}, {"rpmlint", "rpmlint"}, {"cpio", "cpio"}, {"qemu-aarch64", "qemu-user"},
+		{"haproxy", "haproxy"}, {"keepalived", "keepalived"}, {"systemd-analyze", "systemd"}, {"journalctl", "systemd"},
 		{"dash", "dash"}, {"unshare", "util-linux"}, {"ip", "iproute2"}, {"dpkg-deb", "dpkg"}, {"man", "man-db"},
 		{"zsh", "zsh"}, {"fish", "fish"},
 	} {
@@ -55,7 +55,7 @@ func prepared(m *testing.M) (int, error) {
 		}
 	}
 	if len(missing) > 0 {
-		return 0, fmt.Errorf("missing packages: %s; run test/install package as root, which installs them", strings.Join(missing, " "))
+		return 0, fmt.Errorf("missing packages: %s; run 'test/install test package' as root, which installs them", strings.Join(missing, " "))
 	}
 	var err error
 	if work, err = os.MkdirTemp("", "hacheck-release-test-"); err != nil {
