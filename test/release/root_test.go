@@ -249,10 +249,15 @@ func (r *root) watched(versions []string, change func(), files ...string) {
 			}
 		}
 	}()
-	change()
-	close(stop)
-	<-ran
-	<-looked
+	func() {
+		// Also when the change ends the test.
+		defer func() {
+			close(stop)
+			<-ran
+			<-looked
+		}()
+		change()
+	}()
 	for version := range seen {
 		if !slices.Contains(versions, version) {
 			r.t.Errorf("%s said it is version %q, which is none of %q", files[0], version, versions)
