@@ -151,7 +151,7 @@ func (d *drainer) batches(now time.Time) (batches []batch, planned, repeats []*i
 		batches[i].items = append(batches[i].items, item)
 	}
 	for who, memory := range d.memoirs {
-		if _, ok := index[who]; !ok && memory.Flap != nil && !muted {
+		if _, ok := index[who]; !ok && memory.Flap != nil && !muted && !d.policy.hurried() {
 			batches = append(batches, batch{subject: who, memory: memory})
 		}
 	}
@@ -173,19 +173,27 @@ func (d *drainer) mutedUntil() time.Time {
 // judge decides when a batch is told, and as what.
 func (b *batch) judge(g *Grouping, now time.Time) {
 	transitions := slices.Clone(b.memory.Transitions)
-	wait := g.Wait
+	var first, last, stopped time.Time // of the transitions that wait to be told
 	for _, item := range b.items {
-		if counts(item.state) {
-			transitions = append(transitions, item.when(now))
+		if !counts(item.state) {
+			continue
+		}
+		last = item.when(now)
+		transitions = append(transitions, last)
+		if first.IsZero() {
+			first = last
 		}
 		if item.state == notify.Stop || item.state == notify.Deleted {
-			wait = min(wait, stopWait)
+			stopped = last
 		}
 	}
-	last := b.memory.last(now)
-	first := last
-	if len(b.items) > 0 {
-		first, last = b.items[0].when(now), b.items[len(b.items)-1].when(now)
+	flap := b.memory.Flap
+	if last.IsZero() {
+		if flap == nil {
+			b.judgeAsides(g, now)
+			return
+		}
+		last = b.memory.last(now)
 	}
 	recent := 0
 	for _, at := range transitions {
@@ -193,41 +201,56 @@ func (b *batch) judge(g *Grouping, now time.Time) {
 			recent++
 		}
 	}
-	told := b.memory.toldSince(last.Add(-g.FlapWindow))
-	quiet := last.Add(g.FlapSettle)
-
-	if flap := b.memory.Flap; flap != nil {
-		b.since, b.count = flap.Since, flap.Count+len(transitions)-len(b.memory.Transitions)
-		b.due, b.story = quiet, notify.Settled
-		if again := past(flap.Told, now).Add(g.FlapNotice); again.Before(quiet) && len(b.items) > 0 {
-			b.due, b.story = again, notify.Flapping
-		}
-		return
-	}
-	b.due = first.Add(wait)
-	// A keepalived that stops may be followed by the whole machine.
-	if again := b.memory.lastTold(now).Add(g.Interval); again.After(b.due) && wait >= g.Wait {
-		b.due = again
-	}
-	b.story = notify.Transition
-	flaps := recent >= g.FlapThreshold
-	if flaps {
-		b.count, b.since = recent, transitions[len(transitions)-recent]
-		b.story = notify.Flapping
-	}
+	flaps := flap != nil || recent >= g.FlapThreshold
 	switch {
-	case told >= maxPlain:
+	case flap != nil:
+		b.since, b.count = flap.Since, flap.Count+len(transitions)-len(b.memory.Transitions)
+	case flaps:
+		b.since, b.count = transitions[len(transitions)-recent], recent
+	}
+
+	ended, goesOn := notify.Transition, notify.Transition
+	if flaps {
+		ended, goesOn = notify.Settled, notify.Flapping
+	}
+	quiet := last.Add(g.FlapSettle)
+	switch {
+	case !stopped.IsZero():
+		// The machine may stop next: nothing holds this back.
+		b.due, b.story = stopped.Add(min(g.Wait, stopWait)), ended
+	case flap != nil || toldSince(b.memory.Told, last.Add(-g.FlapWindow)) >= maxPlain:
 		// It has been told often enough that it changes: the next word is how
 		// it ended, or that it goes on.
-		b.due = quiet
-		if flaps {
-			b.story = notify.Settled
+		b.due, b.story = quiet, ended
+		from := first
+		if flap != nil {
+			from = past(flap.Told, now)
 		}
-		if again := first.Add(g.FlapNotice); again.Before(quiet) {
-			b.due, b.story = again, notify.Flapping
+		if again := from.Add(g.FlapNotice); again.Before(quiet) && !first.IsZero() {
+			b.due, b.story = again, goesOn
 		}
-	case flaps && !quiet.After(now):
-		b.story = notify.Settled // it was over before anybody looked
+	default:
+		b.due, b.story = latest(first.Add(g.Wait), lastOf(b.memory.Told, now).Add(g.Interval)), goesOn
+		if !quiet.After(now) {
+			b.story = ended // it was over before anybody looked
+		}
+	}
+}
+
+// judgeAsides is judge for what happened within a state, such as the adverts of
+// a lower priority that a misconfigured peer sends every second. Word of it
+// neither makes a flap nor holds back that of a transition.
+func (b *batch) judgeAsides(g *Grouping, now time.Time) {
+	first, last := b.items[0].when(now), b.items[len(b.items)-1].when(now)
+	b.due, b.story = first.Add(g.Wait), notify.Transition
+	for _, told := range [][]time.Time{b.memory.Told, b.memory.Asides} {
+		b.due = latest(b.due, lastOf(told, now).Add(g.Interval))
+	}
+	if toldSince(b.memory.Asides, last.Add(-g.FlapNotice)) >= maxPlain {
+		b.due = last.Add(g.FlapSettle)
+		if again := first.Add(g.FlapNotice); again.Before(b.due) {
+			b.due = again
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"hacheck/notify"
@@ -205,6 +206,8 @@ func flapWithHooks(t *testing.T, spool *Spool, policy Policy, pause time.Duratio
 		}
 		for _, name := range names {
 			put(t, spool, happened(name, state))
+		}
+		for range names {
 			hooks.Go(func() { drainFor(t, spool, policy, channels...) })
 		}
 		time.Sleep(pause)
@@ -223,24 +226,25 @@ func TestFlapOfTwentyTransitionsIsThreeNotifications(t *testing.T) {
 	} {
 		for _, names := range [][]string{{"VI_1"}, {"VI_1", "VI_2"}} {
 			t.Run(fmt.Sprint(pause, names), func(t *testing.T) {
-				t.Parallel()
-				spool := open(t, t.TempDir())
-				mail := &reader{name: "mail"}
-				grouping := quick()
-				grouping.FlapWindow = 10 * time.Second
-				flapWithHooks(t, spool, Policy{Grouping: grouping, Patience: time.Minute}, pause, 20, names, mail)
-				var stories []notify.Story
-				for _, notification := range mail.got {
-					t.Log(notification.Time.Format("05.000"), told(notification))
-					stories = append(stories, notification.Story)
-				}
-				if !slices.Equal(stories, want) {
-					t.Fatalf("told %q, want %q", stories, want)
-				}
-				last := mail.got[2]
-				if last.State != notify.Backup || last.Count != 20*len(names) || len(last.Latest()) != len(names) {
-					t.Errorf("in the end: %s", told(last))
-				}
+				synctest.Test(t, func(t *testing.T) {
+					spool := open(t, t.TempDir())
+					mail := &reader{name: "mail"}
+					grouping := quick()
+					grouping.FlapWindow = 10 * time.Second
+					flapWithHooks(t, spool, Policy{Grouping: grouping, Patience: time.Minute}, pause, 20, names, mail)
+					var stories []notify.Story
+					for _, notification := range mail.got {
+						t.Log(notification.Time.Format("05.000"), told(notification))
+						stories = append(stories, notification.Story)
+					}
+					if !slices.Equal(stories, want) {
+						t.Fatalf("told %q, want %q", stories, want)
+					}
+					last := mail.got[2]
+					if last.State != notify.Backup || last.Count != 20*len(names) || len(last.Latest()) != len(names) {
+						t.Errorf("in the end: %s", told(last))
+					}
+				})
 			})
 		}
 	}
@@ -269,40 +273,44 @@ func TestFlapThatEndsWithItsNoticeIsSaidToHaveSettled(t *testing.T) {
 }
 
 func TestFlapThatGoesOnIsToldAgain(t *testing.T) {
-	spool := open(t, t.TempDir())
-	mail := &reader{name: "mail"}
-	policy := Policy{Grouping: quick(), Patience: time.Minute}
-	policy.Grouping.FlapNotice = 600 * time.Millisecond
-	flapWithHooks(t, spool, policy, 50*time.Millisecond, 40, []string{"VI_1"}, mail)
-	count := 0
-	for i, notification := range mail.got {
-		if want := notify.Flapping; i > 0 && i < len(mail.got)-1 && notification.Story != want {
-			t.Errorf("notification %d is %s", i, told(notification))
+	synctest.Test(t, func(t *testing.T) {
+		spool := open(t, t.TempDir())
+		mail := &reader{name: "mail"}
+		policy := Policy{Grouping: quick(), Patience: time.Minute}
+		policy.Grouping.FlapNotice = 600 * time.Millisecond
+		flapWithHooks(t, spool, policy, 50*time.Millisecond, 40, []string{"VI_1"}, mail)
+		count := 0
+		for i, notification := range mail.got {
+			if want := notify.Flapping; i > 0 && i < len(mail.got)-1 && notification.Story != want {
+				t.Errorf("notification %d is %s", i, told(notification))
+			}
+			if notification.Count < count {
+				t.Errorf("the count fell from %d to %d", count, notification.Count)
+			}
+			count = notification.Count
 		}
-		if notification.Count < count {
-			t.Errorf("the count fell from %d to %d", count, notification.Count)
+		if n := len(mail.got); n < 4 || n > 7 {
+			t.Errorf("%d notifications in 2 s, with one every 600 ms", n)
 		}
-		count = notification.Count
-	}
-	if n := len(mail.got); n < 4 || n > 7 {
-		t.Errorf("%d notifications in 2 s, with one every 600 ms", n)
-	}
-	if last := mail.got[len(mail.got)-1]; last.Story != notify.Settled || last.Count != 40 {
-		t.Errorf("in the end: %s", told(last))
-	}
+		if last := mail.got[len(mail.got)-1]; last.Story != notify.Settled || last.Count != 40 {
+			t.Errorf("in the end: %s", told(last))
+		}
+	})
 }
 
 func TestCrashedHAProxyThatComesBackIsNoFlap(t *testing.T) {
-	spool := open(t, t.TempDir())
-	mail := &reader{name: "mail"}
-	var hooks sync.WaitGroup
-	for _, state := range []notify.State{notify.Fault, notify.Backup, notify.Master} {
-		put(t, spool, happened("VI_1", state))
-		hooks.Go(func() { drainFor(t, spool, Policy{Grouping: quick(), Patience: time.Minute}, mail) })
-		time.Sleep(100 * time.Millisecond)
-	}
-	hooks.Wait()
-	wantTold(t, mail, "transition: VI_1 FAULT", "transition: VI_1 BACKUP, VI_1 MASTER")
+	synctest.Test(t, func(t *testing.T) {
+		spool := open(t, t.TempDir())
+		mail := &reader{name: "mail"}
+		var hooks sync.WaitGroup
+		for _, state := range []notify.State{notify.Fault, notify.Backup, notify.Master} {
+			put(t, spool, happened("VI_1", state))
+			hooks.Go(func() { drainFor(t, spool, Policy{Grouping: quick(), Patience: time.Minute}, mail) })
+			time.Sleep(100 * time.Millisecond)
+		}
+		hooks.Wait()
+		wantTold(t, mail, "transition: VI_1 FAULT", "transition: VI_1 BACKUP, VI_1 MASTER")
+	})
 }
 
 func TestMutedMaintenanceIsToldAsOneSummary(t *testing.T) {

@@ -29,6 +29,9 @@ type memoir struct {
 	// the last notifications about them.
 	Transitions []time.Time `json:"transitions,omitempty"`
 	Told        []time.Time `json:"told,omitempty"`
+	// Asides are the times of the last notifications about nothing but what
+	// happened within a state.
+	Asides []time.Time `json:"asides,omitempty"`
 	// Flap is set from the notice of a flap to its end.
 	Flap *flap `json:"flap,omitempty"`
 }
@@ -77,16 +80,17 @@ func (m *memoir) last(now time.Time) time.Time {
 	return past(m.Flap.Last.Time, now)
 }
 
-func (m *memoir) lastTold(now time.Time) time.Time {
-	if len(m.Told) == 0 {
+// lastOf is the last of some remembered times, zero if there is none.
+func lastOf(times []time.Time, now time.Time) time.Time {
+	if len(times) == 0 {
 		return time.Time{}
 	}
-	return past(m.Told[len(m.Told)-1], now)
+	return past(times[len(times)-1], now)
 }
 
 // toldSince counts the notifications from a time on.
-func (m *memoir) toldSince(from time.Time) (count int) {
-	for _, at := range m.Told {
+func toldSince(told []time.Time, from time.Time) (count int) {
+	for _, at := range told {
 		if !at.Before(from) {
 			count++
 		}
@@ -96,29 +100,34 @@ func (m *memoir) toldSince(from time.Time) (count int) {
 
 // note remembers that a batch was told.
 func (m *memoir) note(batch batch, story notify.Story, now time.Time, g *Grouping) {
-	m.Told = append(m.Told, now)
+	var last *item // transition
 	for _, item := range batch.items {
 		m.Newest = item.sighting()
 		if counts(item.state) {
+			last = item
 			m.Transitions = append(m.Transitions, item.when(now))
 		}
 	}
-	switch story {
-	case notify.Settled:
-		m.Flap, m.Transitions, m.Told = nil, nil, []time.Time{now}
-	case notify.Flapping:
-		if last := batch.items[len(batch.items)-1]; last.event != nil {
-			m.Flap = &flap{Since: batch.since, Count: batch.count, Told: now, Last: *last.event}
-		}
+	if last == nil && len(batch.items) > 0 {
+		m.Asides = append(m.Asides, now)
+	} else {
+		m.Told = append(m.Told, now)
 	}
-	old := func(at time.Time) bool { return now.Sub(at) > g.FlapWindow || at.After(now) }
-	m.Told = recent(m.Told, func(at time.Time) bool { return now.Sub(at) > max(g.FlapWindow, g.Interval) || at.After(now) })
-	m.Transitions = recent(m.Transitions, old)
+	switch {
+	case story == notify.Settled:
+		m.Flap, m.Transitions, m.Told = nil, nil, []time.Time{now}
+	case story == notify.Flapping && last.event != nil:
+		m.Flap = &flap{Since: batch.since, Count: batch.count, Told: now, Last: *last.event}
+	}
+	m.Told = recent(m.Told, now, max(g.FlapWindow, g.Interval))
+	m.Asides = recent(m.Asides, now, max(g.FlapNotice, g.Interval))
+	m.Transitions = recent(m.Transitions, now, g.FlapWindow)
 }
 
-// recent keeps the times that are not old, and not too many of them.
-func recent(times []time.Time, old func(time.Time) bool) []time.Time {
-	times = slices.DeleteFunc(times, old)
+// recent keeps the times that are not older than the age, nor in the future,
+// and not too many of them.
+func recent(times []time.Time, now time.Time, age time.Duration) []time.Time {
+	times = slices.DeleteFunc(times, func(at time.Time) bool { return now.Sub(at) > age || at.After(now) })
 	return times[max(0, len(times)-maxTimes):]
 }
 
@@ -249,7 +258,7 @@ func (d *drainer) remind(ctx context.Context, now time.Time) {
 		who := subject{last.Kind, last.Name}
 		d.mu.Lock()
 		waits := slices.ContainsFunc(d.items, func(item *item) bool { return !item.gone && slices.Contains(item.subjects, who) })
-		told := d.memoir(who).lastTold(now)
+		told := lastOf(d.memoir(who).Told, now)
 		d.mu.Unlock()
 		if since := past(last.Since, now); told.Before(since) {
 			told = since

@@ -146,7 +146,7 @@ func (p Policy) grouping() *Grouping {
 		return p.Grouping
 	}
 	hurried := *p.Grouping
-	hurried.Wait, hurried.Interval = 0, 0
+	hurried.Wait, hurried.Interval, hurried.FlapSettle = 0, 0, 0
 	return &hurried
 }
 
