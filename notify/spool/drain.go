@@ -266,6 +266,9 @@ type drainer struct {
 	// nextCompose is when the next notification is due to be made; zero if
 	// none is.
 	nextCompose time.Time
+	// noEndBefore puts off the word that a flap is over after it could not be
+	// kept.
+	noEndBefore time.Time
 
 	// load counts the times something new came for them; idle counts the
 	// channels that have seen the last of them through.

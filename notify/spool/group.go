@@ -156,7 +156,11 @@ func (d *drainer) batches(now time.Time) (batches []batch, planned, repeats []*i
 		}
 	}
 	for i := range batches {
-		batches[i].judge(d.policy.grouping(), now)
+		batch := &batches[i]
+		batch.judge(d.policy.grouping(), now)
+		if len(batch.items) == 0 {
+			batch.due = latest(batch.due, d.noEndBefore)
+		}
 	}
 	return batches, planned, repeats
 }
@@ -263,7 +267,8 @@ func latest(a, b time.Time) time.Time {
 }
 
 // tell makes one notification of all batches. If that cannot be kept, as on a
-// full disk, every event is told alone: nothing waits for a disk.
+// full disk, every event is told alone: nothing waits for a disk but the end of
+// a flap, which has no event of its own.
 func (d *drainer) tell(ctx context.Context, story notify.Story, batches []batch, now time.Time) {
 	var items []*item
 	var over []notify.Event // the last of flaps after which nothing happened any more
@@ -289,7 +294,12 @@ func (d *drainer) tell(ctx context.Context, story notify.Story, batches []batch,
 		d.warn(fmt.Errorf("group events: %w", err))
 	}
 	for _, batch := range batches {
-		if batch.memory != nil {
+		switch {
+		case batch.memory == nil:
+		case len(batch.items) == 0 && err != nil:
+			d.noEndBefore = now.Add(d.policy.InitialBackoff)
+			d.composeAt(d.noEndBefore)
+		default:
 			batch.memory.note(batch, story, now, d.policy.Grouping)
 			d.keep(batch.subject, batch.memory)
 		}

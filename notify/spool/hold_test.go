@@ -1,6 +1,9 @@
 package spool
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -113,5 +116,34 @@ func TestHurryEndsEveryWait(t *testing.T) {
 		if late := toldAfter(t, mail, last); late != 0 {
 			t.Errorf("the last transition was told after %s", late)
 		}
+	})
+}
+
+func TestEndOfAFlapWaitsForTheDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		spool := open(t, dir)
+		mail := &reader{name: "mail"}
+		policy := Policy{Grouping: usual()}
+		for n := range 6 {
+			put(t, spool, happened("VI_1", []notify.State{notify.Master, notify.Backup}[n%2]))
+			time.Sleep(100 * time.Millisecond)
+		}
+		drainFor(t, spool, policy, mail)
+		// Where the end of the flap would be written there is no room.
+		tmp := filepath.Join(dir, "spool", tmpDir)
+		policy.Patience = time.Minute
+		timer := time.AfterFunc(time.Minute, func() { os.Rename(tmp+".away", tmp) })
+		defer timer.Stop()
+		spool.step = func(step string) {
+			if step == "drain: scanned" {
+				os.Rename(tmp, tmp+".away")
+			}
+		}
+		report, err := spool.Drain(t.Context(), []notify.Notifier{mail}, policy)
+		if err != nil || len(report.Warnings) == 0 || len(report.Warnings) > 13 || !strings.HasPrefix(report.Warnings[0].Error(), "group events: write event ") {
+			t.Errorf("%d warnings in a minute, one in 5 s is due: %v, %v", len(report.Warnings), report.Warnings, err)
+		}
+		wantTold(t, mail, "flapping 6: VI_1 MASTER, VI_1 BACKUP, VI_1 MASTER, VI_1 BACKUP, VI_1 MASTER, VI_1 BACKUP", "settled 6: VI_1 BACKUP")
 	})
 }
