@@ -80,11 +80,29 @@ func (s *Spool) alter(name string, channels []string, channel string, outcome Ou
 	if !settled {
 		return kept, nil
 	}
-	if err := s.root.Rename(queueDir+"/"+name, deadDir+"/"+name); err != nil {
+	if err := s.moveToDead(name, name); err != nil {
 		return kept, explain("move entry "+name+" to", s.path(deadDir), err)
 	}
 	s.at("record: moved to dead")
 	return dead, s.syncDirs(deadDir, queueDir)
+}
+
+// moveToDead moves a file of the queue to the dead letters, whose directory
+// somebody may have removed to be rid of them. The error is fs.ErrNotExist only
+// if there is no such file.
+func (s *Spool) moveToDead(name, newName string) error {
+	from, to := queueDir+"/"+name, deadDir+"/"+newName
+	err := s.root.Rename(from, to)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if _, err := s.root.Lstat(from); err != nil {
+		return err
+	}
+	if err := s.give.makeDir(s.root, deadDir); err != nil {
+		return err
+	}
+	return s.root.Rename(from, to)
 }
 
 // lockChanges keeps every other change out, in this process and in others.
@@ -214,7 +232,7 @@ func isMarker(name string) bool {
 // dealt with.
 func (d *drainer) setAside(name string, cause error) bool {
 	damaged := Damaged{Name: damagedName(name), Dir: deadDir, Reason: cause.Error()}
-	if err := d.s.root.Rename(queueDir+"/"+name, deadDir+"/"+damaged.Name); err != nil {
+	if err := d.s.moveToDead(name, damaged.Name); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return false
 		}

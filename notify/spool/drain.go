@@ -274,11 +274,11 @@ type drainer struct {
 	// channels that have seen the last of them through.
 	load int
 	idle int
-	// loads counts the times new entries were read, and fresh is when that was
-	// last, but for the first time.
-	loads int
-	fresh time.Time
-	over  bool
+	over bool
+	// caughtUp is set once all that was there at the beginning is read, and fresh
+	// is when an entry was read last that came after that.
+	caughtUp bool
+	fresh    time.Time
 	// workedOff is the load that the channels had seen when they stopped.
 	workedOff int
 }
@@ -460,6 +460,9 @@ func (d *drainer) finish(ctx context.Context) {
 	d.report.NextDue = d.nextDue(d.names, now)
 	if ctx.Err() != nil && unread {
 		d.report.NextDue = now
+		if d.caughtUp {
+			d.report.Late = now // and its own drainer may have found this one at work
+		}
 	}
 	d.report.Interrupted = ctx.Err() != nil && !d.report.NextDue.IsZero() && !d.report.NextDue.After(now)
 }

@@ -401,9 +401,7 @@ func TestLastingFaultIsToldAgain(t *testing.T) {
 	if reminder.Since == nil || !reminder.Since.Equal(faults[0].Time) || reminder.Previous != notify.Fault || reminder.ID == faults[1].ID {
 		t.Errorf("the reminder is of %v, after %s, ID %s", reminder.Since, reminder.Previous, reminder.ID)
 	}
-	if n := len(journal.got); n != 3 || journal.got[2].Story != notify.Reminder {
-		t.Errorf("the journal had %d events, want 2 and a reminder", n)
-	}
+	wantTold(t, journal, ": VI_1 FAULT", ": VI_2 FAULT", "reminder: VI_1 FAULT, VI_2 FAULT")
 }
 
 func TestChannelIsUsedNoFasterThanItsLimit(t *testing.T) {

@@ -67,12 +67,13 @@ func (d *drainer) loadNew(ctx context.Context) error {
 	if len(items) > 0 {
 		d.items = append(d.items, items...)
 		slices.SortFunc(d.items, byName)
-		if d.loads++; d.loads > 1 {
+		if d.caughtUp {
 			d.fresh = time.Now()
 			d.report.Late = d.fresh
 		}
 		d.wake()
 	}
+	d.caughtUp = d.caughtUp || ctx.Err() == nil
 	return nil
 }
 
@@ -154,16 +155,12 @@ func (d *drainer) findSkipped(item *item, entry *Entry, ready bool) {
 }
 
 // toldTo is what a channel is told of an entry. Immediate ones get each event by
-// itself: the others have entries of their own.
+// itself: the others have entries of their own, but for those of a reminder.
 func (d *drainer) toldTo(channel string, entry *Entry) notify.Notification {
-	if !d.immediate[channel] {
+	if !d.immediate[channel] || entry.Story == notify.Reminder {
 		return entry.Notification()
 	}
-	alone := notify.Notification{Event: entry.Event}
-	if entry.Story == notify.Reminder {
-		alone.Story = entry.Story
-	}
-	return alone
+	return notify.Notification{Event: entry.Event}
 }
 
 // settle takes out of what was loaded the events that a grouped entry tells, as

@@ -1,0 +1,114 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hacheck/notify"
+)
+
+// The hook of an event that comes while another's budget ends finds that one at
+// work and leaves the event to it, which must learn of it.
+func TestEventThatComesWhileTheTimeEndsIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		spool, others := open(t, dir), open(t, dir)
+		put(t, spool, event("VI_1", 1))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		relay := &fake{name: "mail", answer: func(ctx context.Context, _ notify.Event) error {
+			<-ctx.Done()
+			put(t, others, event("VI_2", 2))
+			if report := drain(t, others, Policy{}, &fake{name: "mail"}); !report.Busy {
+				t.Error("the other drain was not busy")
+			}
+			return ctx.Err()
+		}}
+		report, err := spool.Drain(ctx, []notify.Notifier{relay}, Policy{})
+		if err != nil || report.Late.IsZero() || !report.Interrupted || report.Remaining != 2 {
+			t.Errorf("%+v, %v", report, err)
+		}
+	})
+}
+
+func TestEventsThatWereThereBeforeAreNotReportedAsLate(t *testing.T) {
+	spool := open(t, t.TempDir())
+	put(t, spool, event("VI_1", 1), event("VI_2", 2))
+	ctx, cancel := context.WithCancel(t.Context())
+	spool.step = func(step string) {
+		if step == "drain: listed" {
+			cancel()
+		}
+	}
+	report, err := spool.Drain(ctx, []notify.Notifier{&fake{name: "mail"}}, Policy{})
+	if err != nil || !report.Late.IsZero() || !report.Interrupted || report.Remaining != 2 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+// An entry may become unreadable after it was loaded: its owner is another
+// account, or the disk fails.
+func TestEntryThatBecomesUnreadableIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		spool := open(t, dir)
+		put(t, spool, event("VI_1", 1), event("VI_2", 2))
+		name := filepath.Join(dir, "spool", queueDir, entryName(event("VI_1", 1)))
+		spool.step = func(step string) {
+			if step == "drain: scanned" {
+				// A file that even root cannot read: it leads to itself.
+				if err := errors.Join(os.Remove(name), os.Symlink(filepath.Base(name), name)); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		mail := &fake{name: "mail"}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		report, err := spool.Drain(ctx, []notify.Notifier{mail}, Policy{Patience: time.Hour})
+		if err != nil || len(report.Warnings) != 0 || len(report.SetAside) != 1 {
+			t.Errorf("%d warnings, set aside %v, %v", len(report.Warnings), report.SetAside, err)
+		}
+		wantSeen(t, mail, "VI-2-002")
+	})
+}
+
+// Somebody removes the folder of the dead letters to be rid of them.
+func TestDeadLettersWithoutAFolder(t *testing.T) {
+	dir := t.TempDir()
+	spool := open(t, dir)
+	folder := filepath.Join(dir, "spool", deadDir)
+	if err := os.WriteFile(filepath.Join(dir, "spool", queueDir, "rubbish"), []byte("x"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	refusedEvent := event("VI_1", 1)
+	put(t, spool, refusedEvent)
+	passes := 0
+	spool.step = func(step string) {
+		switch step {
+		case "drain: locked":
+			passes++
+			fallthrough
+		case "drain: trying":
+			if err := os.RemoveAll(folder); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	refused := &fake{name: "mail", answer: func(context.Context, notify.Event) error {
+		return fmt.Errorf("mail: %w", &notify.PermanentError{Err: errors.New("550 rejected")})
+	}}
+	report := drain(t, spool, Policy{}, refused)
+	if passes != 1 || len(report.Warnings) != 0 || report.Dead != 1 || report.Remaining != 0 {
+		t.Errorf("%d passes, %+v", passes, report)
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) != 1 || left[0].Name() != entryName(refusedEvent) {
+		t.Errorf("the dead letters are %v, %v", left, err)
+	}
+}
