@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -123,10 +124,22 @@ func (a *app) delivery(ctx context.Context, rule patience) (config.Channels, spo
 	policy.IgnoreBackoff, policy.Patience = rule.impatient, rule.stay
 	policy.Awaited = channels.Awaited
 	policy.Muted = a.mutedUntil
-	policy.Gather = func(_ context.Context, kind notify.Kind, name string) notify.Event {
-		return a.gather(keepalived.Event{Kind: string(kind), Name: name, State: string(notify.Fault)})
-	}
+	policy.Gather = a.gatherAgain
 	return channels, policy, nil
+}
+
+// gatherAgain looks at the node anew for a FAULT that was told some time ago. It
+// has ended if keepalived.conf has no such instance any more, for which
+// keepalived tells no other state, or if no keepalived runs.
+func (a *app) gatherAgain(_ context.Context, kind notify.Kind, name string) (event notify.Event, lasts bool) {
+	present := *a
+	present.started = time.Now()
+	event = present.gather(keepalived.Event{Kind: string(kind), Name: name, State: string(notify.Fault)})
+	if !event.Known && !slices.Contains(event.Unread, notify.SourceConfiguration) {
+		return event, false
+	}
+	running, err := keepalived.Running("")
+	return event, running || err != nil
 }
 
 // mutedUntil is the end of the maintenance in force that keeps notifications

@@ -216,6 +216,8 @@ type item struct {
 	event    *notify.Event
 	// earlier are the IDs of the other events a grouped entry tells of.
 	earlier []string
+	// reminds is set for the reminder of a FAULT.
+	reminds bool
 	// skipped are the channels that want nothing of it.
 	skipped map[string]bool
 }
@@ -269,6 +271,8 @@ type drainer struct {
 	// noEndBefore puts off the word that a flap is over after it could not be
 	// kept.
 	noEndBefore time.Time
+	// nextRemind is when FAULTs that last are looked for again.
+	nextRemind time.Time
 
 	// load counts the times something new came for them; idle counts the
 	// channels that have seen the last of them through.
@@ -295,7 +299,6 @@ func (d *drainer) pass(ctx context.Context) error {
 		return nil
 	}
 	d.enforceLimits(ctx)
-	d.remind(ctx, time.Now())
 
 	stop := context.AfterFunc(ctx, func() {
 		d.mu.Lock()
@@ -308,7 +311,7 @@ func (d *drainer) pass(ctx context.Context) error {
 		if d.round(ctx) {
 			continue
 		}
-		if ctx.Err() != nil || !d.wait(ctx) {
+		if ctx.Err() != nil || !d.wait(ctx) && !d.remind(ctx, time.Now()) {
 			break
 		}
 	}
@@ -354,6 +357,7 @@ func (d *drainer) wait(ctx context.Context) bool {
 			// What came since the last look may belong to what is due.
 			return d.look(ctx) == nil
 		case <-poll.C:
+			d.remind(ctx, time.Now())
 			if d.look(ctx) != nil {
 				return false
 			}

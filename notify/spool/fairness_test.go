@@ -237,8 +237,8 @@ func TestReminderThatCannotBeRememberedIsNotSent(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(inTheWay, "something"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	policy := Policy{Grouping: quick(), Reminder: time.Minute, Gather: func(_ context.Context, _ notify.Kind, name string) notify.Event {
-		return happened(name, notify.Fault)
+	policy := Policy{Grouping: quick(), Reminder: time.Minute, Gather: func(_ context.Context, _ notify.Kind, name string) (notify.Event, bool) {
+		return happened(name, notify.Fault), true
 	}}
 	for range 3 {
 		report, err := open(t, dir).Drain(t.Context(), []notify.Notifier{mail}, policy)

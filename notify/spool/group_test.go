@@ -386,10 +386,10 @@ func TestLastingFaultIsToldAgain(t *testing.T) {
 	}
 	policy := Policy{
 		Grouping: quick(), Immediate: []string{"journal"}, Reminder: 1500 * time.Millisecond,
-		Gather: func(_ context.Context, kind notify.Kind, name string) notify.Event {
+		Gather: func(_ context.Context, kind notify.Kind, name string) (notify.Event, bool) {
 			event := happened(name, "")
 			event.Kind = kind
-			return event
+			return event, true
 		},
 	}
 	drainFor(t, spool, policy, mail, journal)

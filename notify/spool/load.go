@@ -113,6 +113,7 @@ func (d *drainer) loadOne(name string, markers map[string]bool) (*item, bool) {
 		appended: entry.Event.Priority != nil,
 		muted:    entry.Event.Maintenance != nil && entry.Event.Maintenance.Mute,
 		ready:    d.policy.Grouping == nil || entry.Story != "",
+		reminds:  entry.Story == notify.Reminder,
 	}
 	for _, event := range entry.Earlier {
 		item.earlier = append(item.earlier, event.ID)

@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -236,63 +235,4 @@ func fileStem(identity, name string) string {
 		}
 	}
 	return string(readable) + "-" + hex.EncodeToString(sum[:16])
-}
-
-// remind puts one notification of all FAULTs that have lasted, and not been
-// told of, for long enough.
-func (d *drainer) remind(ctx context.Context, now time.Time) {
-	if d.policy.Reminder <= 0 || d.policy.Gather == nil || d.mutedUntil().After(now) {
-		return
-	}
-	names, err := d.s.stateNames("s-")
-	if err != nil {
-		d.warn(err)
-		return
-	}
-	entry := Entry{Story: notify.Reminder}
-	for _, name := range names {
-		last, err := d.s.readState(name)
-		if err != nil || last.State != notify.Fault {
-			continue
-		}
-		who := subject{last.Kind, last.Name}
-		d.mu.Lock()
-		waits := slices.ContainsFunc(d.items, func(item *item) bool { return !item.gone && slices.Contains(item.subjects, who) })
-		told := lastOf(d.memoir(who).Told, now)
-		d.mu.Unlock()
-		if since := past(last.Since, now); told.Before(since) {
-			told = since
-		}
-		if waits || told.IsZero() || now.Sub(told) < d.policy.Reminder {
-			continue
-		}
-		// What cannot be remembered would be told again by every drain.
-		if err := d.noteReminder(who, now); err != nil {
-			d.forgets(err)
-			continue
-		}
-		event := d.policy.Gather(ctx, last.Kind, last.Name)
-		event.State, event.Previous, event.PreviousSince = notify.Fault, notify.Fault, &last.Since
-		if entry.Event.ID != "" {
-			entry.Earlier = append(entry.Earlier, entry.Event)
-		}
-		entry.Event = event
-		if entry.Since == nil || last.Since.Before(*entry.Since) {
-			entry.Since = &last.Since
-		}
-	}
-	if entry.Event.ID == "" {
-		return
-	}
-	if err := d.s.put(entry); err != nil {
-		d.warn(fmt.Errorf("remind of a lasting FAULT: %w", err))
-	}
-}
-
-func (d *drainer) noteReminder(who subject, now time.Time) error {
-	d.mu.Lock()
-	memory := d.memoir(who)
-	memory.Told = append(memory.Told, now)
-	d.mu.Unlock()
-	return d.write(who, memory)
 }

@@ -72,9 +72,11 @@ type Policy struct {
 	Muted func() time.Time
 	// Reminder is after how long a FAULT that lasts is told again, and again;
 	// 0 means never. Gather then looks at the node anew and gives the event to
-	// tell, with an ID and the present time.
+	// tell, with an ID and the present time. It reports false if the FAULT does
+	// not last, whatever was told last: its instance is no longer configured, or
+	// keepalived does not run.
 	Reminder time.Duration
-	Gather   func(ctx context.Context, kind notify.Kind, name string) notify.Event
+	Gather   func(ctx context.Context, kind notify.Kind, name string) (event notify.Event, lasts bool)
 }
 
 // Grouping is how events become notifications. All fields are set.

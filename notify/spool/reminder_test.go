@@ -1,0 +1,113 @@
+package spool
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hacheck/notify"
+)
+
+// remember saves the states of some events.
+func remember(t *testing.T, spool *Spool, events ...notify.Event) {
+	t.Helper()
+	for _, event := range events {
+		if err := spool.SaveState(event); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// reminding is a policy with a reminder every four hours of FAULTs that last.
+func reminding() Policy {
+	return Policy{
+		Grouping: usual(), Reminder: 4 * time.Hour,
+		Gather: func(_ context.Context, _ notify.Kind, name string) (notify.Event, bool) {
+			return happened(name, notify.Fault), true
+		},
+	}
+}
+
+func TestFaultThatDoesNotLastIsNotToldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spool := open(t, t.TempDir())
+		mail := &reader{name: "mail"}
+		remember(t, spool, happened("VI_1", notify.Fault), happened("VI_GONE", notify.Fault))
+		policy := reminding()
+		asked := 0
+		policy.Gather = func(_ context.Context, _ notify.Kind, name string) (notify.Event, bool) {
+			asked++
+			return happened(name, notify.Fault), name != "VI_GONE"
+		}
+		time.Sleep(5 * time.Hour)
+		for range 60 {
+			drainFor(t, spool, policy, mail)
+			time.Sleep(time.Minute)
+		}
+		wantTold(t, mail, "reminder: VI_1 FAULT")
+		if asked != 2 {
+			t.Errorf("the node was looked at %d times within an hour, want 2", asked)
+		}
+	})
+}
+
+func TestNewsComeBeforeReminders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spool := open(t, t.TempDir())
+		mail := &reader{name: "mail"}
+		for n := range 40 {
+			remember(t, spool, happened(fmt.Sprintf("VI_%d", n), notify.Fault))
+		}
+		time.Sleep(5 * time.Hour)
+		policy := reminding()
+		policy.Gather = func(_ context.Context, _ notify.Kind, name string) (notify.Event, bool) {
+			time.Sleep(400 * time.Millisecond) // keepalived.conf is on a file system that hangs
+			return happened(name, notify.Fault), true
+		}
+		news := happened("VI_NEW", notify.Master)
+		put(t, spool, news)
+		drainFor(t, spool, policy, mail)
+		if late := toldAfter(t, mail, news); late > policy.Grouping.Wait+idlePoll {
+			t.Errorf("the news were told after %s", late)
+		}
+		if n := len(mail.got); n != 2 {
+			t.Errorf("%d messages, want the news and a reminder", n)
+		}
+		if n := len(mail.got[len(mail.got)-1].Events()); n < 24 || n > 26 {
+			t.Errorf("%d FAULTs in the first reminder, want those looked at in 10 s", n)
+		}
+	})
+}
+
+// A drain that stays for a dead channel reminds the others, and does not flood
+// the dead one when it is back.
+func TestDrainThatStaysReminds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spool := open(t, t.TempDir())
+		up := time.Now().Add(25 * time.Minute)
+		mail, chat := &reader{name: "mail"}, &reader{name: "chat"}
+		chat.answer = func() error {
+			if time.Now().Before(up) {
+				return fmt.Errorf("connection refused")
+			}
+			return nil
+		}
+		fault := happened("VI_1", notify.Fault)
+		remember(t, spool, fault)
+		put(t, spool, fault)
+		ctx, cancel := context.WithTimeout(t.Context(), 40*time.Minute)
+		defer cancel()
+		policy := reminding()
+		policy.Patience, policy.Reminder = time.Hour, 10*time.Minute
+		report, err := spool.Drain(ctx, []notify.Notifier{mail, chat}, policy)
+		if err != nil || report.Remaining != 0 {
+			t.Errorf("%+v, %v", report, err)
+		}
+		if n := len(mail.got); n < 3 {
+			t.Errorf("mail had %d messages in 25 minutes, with one in ten", n)
+		}
+		wantTold(t, chat, "transition: VI_1 FAULT", "reminder: VI_1 FAULT")
+	})
+}
