@@ -70,9 +70,12 @@ func (d *drainer) walkPast(ctx context.Context, channel notify.Notifier, items [
 		}
 		now := time.Now()
 		d.mu.Lock()
-		seen, outcome, line := *item, item.outcome(name), *d.lines[name]
+		seen, outcome, line, enough := *item, item.outcome(name), *d.lines[name], d.enough
 		limited, due, pause := d.limited(name, now), d.due(outcome, now), d.pause(name)
 		d.mu.Unlock()
+		if enough {
+			return
+		}
 		switch {
 		case seen.gone || outcome.State != Pending:
 		case seen.skipped[name]:
@@ -145,7 +148,10 @@ func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) 
 		d.mu.Unlock()
 		return false, asked
 	}
-	if state := entry.outcome(name).State; state != Pending {
+	if outcome := entry.outcome(name); outcome.State != Pending {
+		d.mu.Lock()
+		item.outcomes[name] = outcome
+		d.mu.Unlock()
 		return false, asked
 	}
 

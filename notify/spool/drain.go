@@ -3,6 +3,7 @@ package spool
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +20,8 @@ type Report struct {
 	// Interrupted says that the context ended before all that was due had
 	// been tried.
 	Interrupted bool
+	// Enough says that the policy's Enough ended the drain.
+	Enough bool
 	// Delivered, Deferred and Dead count what happened to one entry on one
 	// channel: it arrived, it has failed and will be tried again, it was given
 	// up.
@@ -111,7 +114,8 @@ const idlePoll = 100 * time.Millisecond
 // with Busy, and no event is left behind: its Put came before its failed try
 // for the lock, that came before the other's unlock, and the other looks into
 // the queue once more after its unlock. (If the other was interrupted, its
-// report says so, and the next timer, hook or agent goes on.)
+// report says so, and the next timer, hook or agent goes on.) With
+// IgnoreBackoff, the other ends its pauses early.
 //
 // The error says that the queue could not be worked on at all.
 func (s *Spool) Drain(ctx context.Context, channels []notify.Notifier, policy Policy) (Report, error) {
@@ -148,6 +152,11 @@ func (s *Spool) Drain(ctx context.Context, channels []notify.Notifier, policy Po
 		if lock == nil {
 			// After the first pass the other has taken over what came since.
 			d.report.Busy = pass == 0
+			if d.report.Busy && policy.IgnoreBackoff {
+				if err := s.wakeDrainer(); err != nil {
+					d.warn(err)
+				}
+			}
 			break
 		}
 		s.at("drain: locked")
@@ -157,7 +166,7 @@ func (s *Spool) Drain(ctx context.Context, channels []notify.Notifier, policy Po
 			return d.report, err
 		}
 		s.at("drain: unlocked")
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || d.enough {
 			break
 		}
 		if more, err := d.unseen(); err != nil || !more {
@@ -279,10 +288,14 @@ type drainer struct {
 	load int
 	idle int
 	over bool
-	// caughtUp is set once all that was there at the beginning is read, and fresh
-	// is when an entry was read last that came after that.
+	// caughtUp is set once all that was there at the beginning is read. Fresh is
+	// when there was a reason to try again last: an entry was read that came
+	// after that, or somebody had made lastWake.
 	caughtUp bool
 	fresh    time.Time
+	lastWake os.FileInfo
+	// enough is set once the policy has said so.
+	enough bool
 	// workedOff is the load that the channels had seen when they stopped.
 	workedOff int
 }
@@ -290,6 +303,7 @@ type drainer struct {
 // pass does all that is due while the lock is held.
 func (d *drainer) pass(ctx context.Context) error {
 	d.tidyTmp()
+	d.woken() // whoever wants another try gets one
 	d.recall(time.Now())
 	if err := d.loadNew(ctx); err != nil {
 		return err
@@ -311,7 +325,7 @@ func (d *drainer) pass(ctx context.Context) error {
 		if d.round(ctx) {
 			continue
 		}
-		if ctx.Err() != nil || !d.wait(ctx) && !d.remind(ctx, time.Now()) {
+		if ctx.Err() != nil || !d.wait(ctx) && (d.enough || !d.remind(ctx, time.Now())) {
 			break
 		}
 	}
@@ -337,9 +351,9 @@ func (d *drainer) wait(ctx context.Context) bool {
 	d.mu.Lock()
 	now := time.Now()
 	next := d.nextDue(names, now)
-	load := d.load
+	load, enough := d.load, d.enough
 	d.mu.Unlock()
-	if next.IsZero() || next.Sub(now) > patience {
+	if enough || next.IsZero() || next.Sub(now) > patience {
 		return false
 	}
 	d.saveCounters()
@@ -362,7 +376,7 @@ func (d *drainer) wait(ctx context.Context) bool {
 				return false
 			}
 			d.mu.Lock()
-			fresh := d.load != load
+			fresh := d.load != load || d.enough
 			d.mu.Unlock()
 			if fresh {
 				return true
@@ -420,6 +434,14 @@ func (d *drainer) look(ctx context.Context) error {
 		d.warn(err)
 		return err
 	}
+	if d.woken() {
+		d.reconsider()
+	}
+	if d.policy.Enough != nil && d.policy.Enough() {
+		d.mu.Lock()
+		d.enough = true
+		d.mu.Unlock()
+	}
 	d.compose(ctx, time.Now())
 	return nil
 }
@@ -461,6 +483,7 @@ func (d *drainer) finish(ctx context.Context) {
 			}
 		}
 	}
+	d.report.Enough = d.enough
 	d.report.NextDue = d.nextDue(d.names, now)
 	if ctx.Err() != nil && unread {
 		d.report.NextDue = now

@@ -52,9 +52,13 @@ func (s *Spool) list(ctx context.Context, dir string) (entries []Entry, damaged 
 
 // Retry makes the event of this ID due at once. A dead letter goes back into
 // the queue for the channels that gave it up, with a fresh count of attempts,
-// and so does a damaged file that can be read now. The caller drains.
+// and so does a damaged file that can be read now. The caller drains, or the
+// drainer that is at work tries it soon.
 func (s *Spool) Retry(ctx context.Context, id string) error {
-	return s.byID(ctx, id, "retry", s.retry)
+	if err := s.byID(ctx, id, "retry", s.retry); err != nil {
+		return err
+	}
+	return s.wakeDrainer()
 }
 
 // RetryAll is Retry for every dead letter and every waiting entry. It goes on
@@ -85,6 +89,9 @@ func (s *Spool) RetryAll(ctx context.Context) (int, error) {
 			}
 			count++
 		}
+	}
+	if err := s.wakeDrainer(); err != nil {
+		failed = append(failed, err)
 	}
 	return count, errors.Join(failed...)
 }

@@ -46,6 +46,10 @@ type Policy struct {
 	// due later; 0 leaves it for the next drain. Events that wait for others to
 	// be grouped with are waited for in any case.
 	Patience time.Duration
+	// Enough, asked several times a second, ends the drain when it says so, as
+	// soon as the attempts under way are made: what is due is left for the next
+	// one. nil means never.
+	Enough func() bool
 	// Hurry, once it is closed, ends the patience: the process is about to end.
 	// Nothing waits for others to be grouped with or for a flap to settle any
 	// more, and the drain ends when what is due has been tried. nil means never.

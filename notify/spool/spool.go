@@ -12,6 +12,7 @@
 //	spool/dead/     events given up on, with the reason, and damaged files
 //	spool/lock      held (flock) by the drainer
 //	spool/change    held (flock) while one entry is changed
+//	spool/wake      made anew to have a drainer that waits try again
 //	states/         the last state of every instance and sync group, what was
 //	                told of them, when a channel with a rate limit was used,
 //	                and the counters
