@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"time"
 
@@ -27,7 +28,9 @@ events. Only one run delivers at a time; another one ends at once.
 
 What is not due yet, because a channel has failed, because an instance flaps or
 because of a maintenance, is left for the next run, or waited for with
---until-empty.
+--until-empty: for 50 minutes at most, and until the configuration changes. A
+new event, 'hacheck queue retry' and another run with --now make a run that
+waits try again.
 
 ` + exitCodesHelp,
 		Args: cobra.NoArgs,
@@ -42,7 +45,7 @@ because of a maintenance, is left for the next run, or waited for with
 			a.restoreMaintenance(ctx)
 			rule := patience{impatient: now}
 			if untilEmpty {
-				rule.stay = forever
+				rule.stay, rule.enough = longestStay, a.stayedEnough()
 			}
 			return a.drain(ctx, queue, rule)
 		},
@@ -52,16 +55,35 @@ because of a maintenance, is left for the next run, or waited for with
 	return command
 }
 
-// forever is longer than anything waits.
-const forever = 365 * 24 * time.Hour
+// longestStay is how long a delivery with --until-empty stays: its unit is killed
+// after an hour, and started again by its timer.
+const longestStay = 50 * time.Minute
+
+// stayedEnough gives what ends a delivery that stays: its time is over, or the
+// configuration it works by is no longer the one on disk.
+func (a *app) stayedEnough() func() bool {
+	before, _ := os.Stat(a.config.Path) // no file is a configuration, too
+	return func() bool {
+		if time.Since(a.started) >= longestStay {
+			return true
+		}
+		now, _ := os.Stat(a.config.Path)
+		if before == nil || now == nil {
+			return (before == nil) != (now == nil)
+		}
+		return !os.SameFile(before, now) || !now.ModTime().Equal(before.ModTime()) || now.Size() != before.Size()
+	}
+}
 
 // patience is how a delivery deals with what is not due.
 type patience struct {
 	// impatient tries although a channel that failed before has not had its
 	// pause: a new event or a person is reason to try again.
 	impatient bool
-	// stay is how far ahead that may be due for which the delivery waits.
-	stay time.Duration
+	// stay is how far ahead that may be due for which the delivery waits, and
+	// enough, if set, ends that.
+	stay   time.Duration
+	enough func() bool
 }
 
 // drain delivers what waits. The error sums up what stays behind.
@@ -121,7 +143,7 @@ func (a *app) delivery(ctx context.Context, rule patience) (config.Channels, spo
 		return channels, spool.Policy{}, configError(fmt.Errorf("events wait until the configuration is mended:\n%w", err))
 	}
 	policy := a.config.Notify.Policy()
-	policy.IgnoreBackoff, policy.Patience = rule.impatient, rule.stay
+	policy.IgnoreBackoff, policy.Patience, policy.Enough = rule.impatient, rule.stay, rule.enough
 	policy.Awaited = channels.Awaited
 	policy.Muted = a.mutedUntil
 	policy.Gather = a.gatherAgain

@@ -151,7 +151,7 @@ func (a *app) deliverAtOnce(signalled context.Context, event notify.Event, cause
 	defer stop()
 
 	failures := []error{fmt.Errorf("the event is not recorded: %w", cause)}
-	channels, err := a.config.InForce(a.mailDefaults(ctx), version)
+	channels, err := a.channels(ctx)
 	if err != nil {
 		failures = append(failures, fmt.Errorf("only the default channels are used: %w", err))
 		channels = a.config.Defaults(a.mailDefaults(ctx))

@@ -33,9 +33,12 @@ func (a *app) tell(report spool.Report) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(report.Channels)) {
 		for _, failure := range report.Channels[name].Failures {
-			fate := "next try " + failure.Next.Format(time.TimeOnly)
-			if failure.Dead {
+			fate := "is tried again"
+			switch {
+			case failure.Dead:
 				fate = "given up"
+			case !failure.Next.IsZero():
+				fate = "next try " + failure.Next.Format(time.TimeOnly)
 			}
 			a.log.Warn("not delivered", "channel", name, "event", failure.ID, "instance", printable(failure.Name),
 				"state", failure.State, "attempts", failure.Attempts, "fate", fate, "error", failure.Err)
@@ -48,6 +51,10 @@ func (a *app) tell(report spool.Report) error {
 	switch {
 	case report.Dead > 0:
 		return failedError("%d deliveries were given up (see 'hacheck queue list')", report.Dead)
+	case len(report.SetAside) > 0:
+		return failedError("%s of the spool cannot be used (see 'hacheck queue list')", counted(len(report.SetAside), "file"))
+	case report.Enough:
+		return nil // the next run goes on
 	case report.Deferred > 0:
 		return failedError("%d deliveries failed and will be tried again", report.Deferred)
 	case report.Interrupted:
@@ -122,7 +129,12 @@ an ID is enough if no other event has it.
 		&cobra.Command{
 			Use:   "retry ID…|all",
 			Short: "Make events due at once, also those given up",
-			Args:  minimumArgs(1, "an event's ID, or all"),
+			Long: `Make events due at once, also those given up. The start of an ID is enough if no
+other event has it. A run that waits tries them within seconds, otherwise the
+next one does.
+
+` + exitCodesHelp,
+			Args: minimumArgs(1, "an event's ID, or all"),
 			RunE: func(_ *cobra.Command, args []string) error {
 				return a.eachEvent(args, func(ctx context.Context, queue *spool.Spool, id string) error {
 					if id != "all" {
@@ -137,7 +149,10 @@ an ID is enough if no other event has it.
 		&cobra.Command{
 			Use:   "drop ID…",
 			Short: "Remove events for ever",
-			Args:  minimumArgs(1, "an event's ID"),
+			Long: `Remove events for ever. The start of an ID is enough if no other event has it.
+
+` + exitCodesHelp,
+			Args: minimumArgs(1, "an event's ID"),
 			RunE: func(_ *cobra.Command, args []string) error {
 				return a.eachEvent(args, func(ctx context.Context, queue *spool.Spool, id string) error { return queue.Drop(ctx, id) })
 			},
@@ -170,9 +185,17 @@ func (a *app) eachEvent(ids []string, do func(context.Context, *spool.Spool, str
 	defer queue.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), queueBudget)
 	defer cancel()
+	found, err := a.lookAtQueue()
+	if err != nil {
+		return err
+	}
 	var failures []error
 	for _, id := range ids {
-		if err := do(ctx, queue, id); err != nil {
+		id, err := found.complete(id)
+		if err == nil {
+			err = do(ctx, queue, id)
+		}
+		if err != nil {
 			failures = append(failures, err)
 		}
 	}
@@ -227,6 +250,24 @@ func (a *app) lookAtQueue() (queueContents, error) {
 	return found, nil
 }
 
+// complete completes the start of an event's ID. What no event's ID begins with
+// stays as it is, and so does "all": an ID begins with a digit.
+func (c queueContents) complete(start string) (string, error) {
+	var ids []string
+	for _, entry := range slices.Concat(c.waiting, c.dead) {
+		if id := entry.Event.ID; strings.HasPrefix(id, start) && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	switch {
+	case start == "" || len(ids) == 0 || slices.Contains(ids, start):
+		return start, nil
+	case len(ids) > 1:
+		return "", fmt.Errorf("%d events have an ID that begins with %q, the first %s and %s", len(ids), start, printable(ids[0]), printable(ids[1]))
+	}
+	return ids[0], nil
+}
+
 func (a *app) queueList() error {
 	found, err := a.lookAtQueue()
 	if err != nil {
@@ -272,30 +313,23 @@ func (a *app) queueShow(id string) error {
 	if err != nil {
 		return err
 	}
-	var matches []shownEntry
-	add := func(entries []spool.Entry, dead bool) {
-		for _, entry := range entries {
-			if entry.Event.ID == id {
-				// Another one may begin with it.
-				matches = []shownEntry{{Entry: entry, Dead: dead}}
-				return
-			}
-			if strings.HasPrefix(entry.Event.ID, id) {
-				matches = append(matches, shownEntry{Entry: entry, Dead: dead})
-			}
+	if id, err = found.complete(id); err != nil {
+		return failedError("%w", err)
+	}
+	var shown shownEntry
+	for _, entry := range found.dead {
+		if entry.Event.ID == id {
+			shown = shownEntry{Entry: entry, Dead: true}
 		}
 	}
-	add(found.waiting, false)
-	if len(matches) != 1 || matches[0].Event.ID != id {
-		add(found.dead, true)
+	for _, entry := range found.waiting {
+		if entry.Event.ID == id {
+			shown = shownEntry{Entry: entry}
+		}
 	}
-	switch {
-	case id == "" || len(matches) == 0:
+	if id == "" || shown.Event.ID == "" {
 		return failedError("no event of the spool has an ID that begins with %q (see 'hacheck queue list')", id)
-	case len(matches) > 1:
-		return failedError("%d events have an ID that begins with %q, the first %s and %s", len(matches), id, printable(matches[0].Event.ID), printable(matches[1].Event.ID))
 	}
-	shown := matches[0]
 	shown.now = a.started
 	shown.message = notify.Style{Language: a.config.Notify.Language}.Render(shown.Notification()).Text
 	a.say(&shown)
