@@ -294,6 +294,13 @@ func each[C any, N notify.Notifier](configs []C, build func(C) (N, error)) ([]no
 	return notifiers, nil
 }
 
+// secretFiles are the files with what must not stand in the configuration, each
+// empty if there is none.
+func (c *Channel) secretFiles() []string {
+	hook := &c.Webhook
+	return []string{c.SMTP.PasswordFile, hook.URLFile, hook.SecretFile, hook.TokenFile, hook.TopicFile, hook.HeadersFile}
+}
+
 // timeout is what one attempt has.
 func (c *Channel) timeout() time.Duration {
 	switch c.Kind {

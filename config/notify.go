@@ -2,10 +2,12 @@ package config
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"hacheck/notify"
 	"hacheck/notify/email"
+	"hacheck/notify/secret"
 	"hacheck/notify/spool"
 )
 
@@ -54,7 +56,7 @@ func (n *Notify) settings() []setting {
 		{"runbook_url", "link in every message to your own instructions", link{text{&n.RunbookURL}}},
 		{"group_wait", "how long a message waits for what belongs to it, such as the other instances of a failover", duration{&events.Wait, 0, 10 * time.Second}},
 		{"group_interval", "least time between two messages about one instance", duration{&events.Interval, 0, 5 * time.Minute}},
-		{"flap_threshold", "transitions within flap_window from which an instance flaps: it is told once and then held back", number{&events.FlapThreshold, 2, 100}},
+		{"flap_threshold", "transitions within flap_window from which an instance flaps: it is told once and then held back; with fewer, what would be a third message within flap_window waits for flap_settle", number{&events.FlapThreshold, 2, 100}},
 		{"flap_window", "time in which they are counted", duration{&events.FlapWindow, time.Second, hour}},
 		{"flap_settle", "time without a transition after which the flapping is over, which is told", duration{&events.FlapSettle, time.Second, hour}},
 		{"flap_notice", "how often a flapping that goes on is told again", duration{&events.FlapNotice, 10 * time.Second, day}},
@@ -99,6 +101,9 @@ type Channels struct {
 	Notifiers []notify.Notifier
 	// Awaited names those that cannot be used now: events wait for them.
 	Awaited []string
+	// Elsewhere names the Notifiers that only another process can use, because
+	// theirs is a systemd credential which this one was not given.
+	Elsewhere []string
 	// Problem is what keeps some of them from being used, or from being used as
 	// they are meant to be; nil if nothing does.
 	Problem error
@@ -130,6 +135,11 @@ func (c *Config) InForce(defaults MailDefaults, version string) (Channels, error
 			return Channels{}, channel.mistake(channel.line, channel.column, err)
 		}
 		channels.Notifiers = append(channels.Notifiers, built...)
+		if slices.ContainsFunc(channel.secretFiles(), secret.Elsewhere) {
+			for _, notifier := range built {
+				channels.Elsewhere = append(channels.Elsewhere, notifier.Name())
+			}
+		}
 	}
 	return channels, nil
 }

@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"hacheck/notify/notifytest": {"hacheck/notify"},
 	"hacheck/config": {
 		"hacheck/checks", "hacheck/haproxy", "hacheck/notify", "hacheck/notify/email",
-		"hacheck/notify/webhook", "hacheck/notify/journal", "hacheck/notify/exec", "hacheck/notify/spool",
+		"hacheck/notify/webhook", "hacheck/notify/journal", "hacheck/notify/exec", "hacheck/notify/secret", "hacheck/notify/spool",
 	},
 	"hacheck/cmd/hacheck": {
 		"hacheck/checks", "hacheck/config", "hacheck/keepalived", "hacheck/notify",

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -92,6 +93,9 @@ func (a *app) drain(ctx context.Context, queue *spool.Spool, rule patience) erro
 	if err != nil {
 		return err
 	}
+	if len(channels.Elsewhere) > 0 {
+		a.log.Warn("channels wait for the unit that has their systemd credential", "channels", strings.Join(channels.Elsewhere, ", "))
+	}
 	policy.Parting = partingTime
 	report, err := queue.Drain(ctx, channels.Notifiers, policy)
 	return a.outcome(channels, report, err)
@@ -144,7 +148,11 @@ func (a *app) delivery(ctx context.Context, rule patience) (config.Channels, spo
 	}
 	policy := a.config.Notify.Policy()
 	policy.IgnoreBackoff, policy.Patience, policy.Enough = rule.impatient, rule.stay, rule.enough
-	policy.Awaited = channels.Awaited
+	// What the unit of 'hacheck deliver' was given a password for is left to it,
+	// without an attempt that can only fail.
+	elsewhere := func(channel notify.Notifier) bool { return slices.Contains(channels.Elsewhere, channel.Name()) }
+	channels.Notifiers = slices.DeleteFunc(channels.Notifiers, elsewhere)
+	policy.Awaited = slices.Concat(channels.Awaited, channels.Elsewhere)
 	policy.Muted = a.mutedUntil
 	policy.Gather = a.gatherAgain
 	return channels, policy, nil

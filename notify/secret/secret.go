@@ -45,6 +45,12 @@ func locate(path string) (string, error) {
 	return filepath.Join(folder, path), nil
 }
 
+// Elsewhere reports whether path names a systemd credential in a process that has
+// none: another one, that of the unit with LoadCredential=, can read it.
+func Elsewhere(path string) bool {
+	return path != "" && !filepath.IsAbs(path) && os.Getenv("CREDENTIALS_DIRECTORY") == ""
+}
+
 // Read gives what a file holds, without the newline at its end, and refuses an
 // empty one. It cannot block on a FIFO and takes at most 16 KiB.
 func Read(path string) (string, error) {

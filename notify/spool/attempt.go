@@ -370,7 +370,7 @@ func (d *drainer) giveUp(item *item, channel, reason string) {
 
 // record keeps an outcome on disk and in the item.
 func (d *drainer) record(item *item, channel string, outcome Outcome) error {
-	fate, err := d.s.alter(item.name, d.wanted(item.made), channel, outcome)
+	fate, err := d.s.alter(item.name, d.wanted(), channel, outcome)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	item.outcomes[channel] = outcome

@@ -313,6 +313,7 @@ func (d *drainer) pass(ctx context.Context) error {
 		return nil
 	}
 	d.enforceLimits(ctx)
+	d.giveUpAwaited(time.Now())
 
 	stop := context.AfterFunc(ctx, func() {
 		d.mu.Lock()

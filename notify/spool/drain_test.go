@@ -446,8 +446,11 @@ func TestAwaitedChannel(t *testing.T) {
 		put(t, spool, event("VI_1", 2))
 		drain(t, spool, awaiting, journal)
 		time.Sleep(73 * time.Hour)
-		if report := drain(t, spool, awaiting, journal); report.Remaining != 0 {
+		if report := drain(t, spool, awaiting, journal); report.Remaining != 0 || report.Dead != 1 {
 			t.Errorf("past the age limit: %+v", report)
+		}
+		if got, want := outcomes(t, spool, "VI-1-002")["mail"].LastError, "gave up after 73h0m0s and 0 attempts: the channel could not be used"; got != want {
+			t.Errorf("given up because %q, want %q", got, want)
 		}
 	})
 }

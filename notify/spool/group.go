@@ -434,7 +434,7 @@ func (d *drainer) detachOne(item *item) error {
 		return explain("read entry", d.s.path(queueDir+"/"+item.name), err)
 	}
 	var settled []string
-	for _, name := range slices.Concat(d.names, d.policy.Awaited) {
+	for _, name := range d.wanted() {
 		if !d.immediate[name] {
 			entry.setOutcome(name, Outcome{State: Done})
 			settled = append(settled, name)

@@ -97,7 +97,7 @@ func (d *drainer) loadOne(name string, markers map[string]bool) (*item, bool) {
 			entry.setOutcome(channel, outcome)
 		}
 	}
-	wanted := d.wanted(entry.Event.Time)
+	wanted := d.wanted()
 	if settled, _ := entry.settled(wanted); settled && len(d.names) > 0 {
 		// A drainer was killed between a record and the removal, or a
 		// channel has left the configuration.
@@ -234,11 +234,21 @@ func (d *drainer) dropRepeat(item *item) {
 }
 
 // wanted names the channels that must have had an event before its entry may go.
-func (d *drainer) wanted(made time.Time) []string {
-	if len(d.policy.Awaited) == 0 || d.policy.old(made, time.Now()) {
-		return d.names
+func (d *drainer) wanted() []string { return slices.Concat(d.names, d.policy.Awaited) }
+
+// giveUpAwaited gives up what has waited for long enough for channels that cannot
+// be used.
+func (d *drainer) giveUpAwaited(now time.Time) {
+	d.mu.Lock()
+	items := slices.Clone(d.items)
+	d.mu.Unlock()
+	for _, item := range items {
+		for _, name := range d.policy.Awaited {
+			if outcome := item.outcome(name); !item.gone && outcome.State == Pending && d.policy.old(item.made, now) {
+				d.giveUp(item, name, gaveUp(item.made, now, outcome.Attempts, "the channel could not be used"))
+			}
+		}
 	}
-	return slices.Concat(d.names, d.policy.Awaited)
 }
 
 // enforceLimits gives up the oldest entries of a queue that is too large.
@@ -253,7 +263,7 @@ func (d *drainer) enforceLimits(ctx context.Context) {
 	for len(items) > 0 && (len(items) > d.policy.MaxEntries || bytes > d.policy.MaxBytes) && ctx.Err() == nil {
 		oldest := items[0]
 		reason := fmt.Sprintf("queue full: at most %d entries and %d bytes are kept", d.policy.MaxEntries, d.policy.MaxBytes)
-		for _, channel := range slices.Concat(d.names, d.policy.Awaited) {
+		for _, channel := range d.wanted() {
 			if !oldest.gone && oldest.outcome(channel).State == Pending {
 				d.giveUp(oldest, channel, reason)
 			}

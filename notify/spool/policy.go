@@ -34,9 +34,10 @@ type Policy struct {
 	// letters likewise: the oldest beyond them are deleted.
 	MaxEntries int
 	MaxBytes   int64
-	// Awaited names channels that are configured and cannot be used now, such
-	// as a mail relay whose settings cannot be read: until MaxAge an entry
-	// stays for them though all others have had it.
+	// Awaited names channels that are configured and cannot be used now or by
+	// this process, such as a mail relay whose settings cannot be read: until
+	// MaxAge an entry stays for them though all others have had it, then they are
+	// given up.
 	Awaited []string
 	// IgnoreBackoff makes an entry due although its pause is not over. It is
 	// for who has a reason to try again: a hook with a new event, a person. A
@@ -58,8 +59,8 @@ type Policy struct {
 	// drain's context; no other is begun then. An attempt that is cut off may
 	// have arrived all the same, and is made again later.
 	Parting time.Duration
-	// Grouping makes one notification of events that belong together; nil
-	// leaves every event its own.
+	// Grouping makes one notification of events that belong together, and holds
+	// back what comes too often; nil leaves every event its own.
 	Grouping *Grouping
 	// Immediate names the channels that get every event at once and alone,
 	// such as the journal.
@@ -93,6 +94,14 @@ type Grouping struct {
 	// An instance that has had FlapThreshold transitions within FlapWindow
 	// flaps: it is told once, and then held back until there was none for
 	// FlapSettle, or told again every FlapNotice while it goes on.
+	//
+	// A third notification about one instance within FlapWindow waits for
+	// FlapSettle as well, though there were fewer transitions: nobody can tell
+	// yet that it does not flap, and a flap is to be three notifications at most,
+	// of its beginning, that it flaps or of its second transition, and of its
+	// end. It is the price that an instance which changes three times within a
+	// minute, as a keepalived that starts and then finds a fault, is told the
+	// third change FlapSettle later. A STOP never waits.
 	FlapThreshold int
 	FlapWindow    time.Duration
 	FlapSettle    time.Duration

@@ -71,7 +71,7 @@ func chineseTexts() map[string]string {
 		"link in every message to your own instructions": "每条消息里指向自己处置手册的链接。",
 		"how long a message waits for what belongs to it, such as the other instances of a failover":      "一条消息等待同类事件的时间，例如同一次切换里的其他实例。",
 		"least time between two messages about one instance":                                              "同一实例的两条消息之间的最短间隔。",
-		"transitions within flap_window from which an instance flaps: it is told once and then held back": "在 flap_window 内达到这么多次切换即视为反复切换：通知一次，之后暂缓。",
+		"transitions within flap_window from which an instance flaps: it is told once and then held back; with fewer, what would be a third message within flap_window waits for flap_settle": "在 flap_window 内达到这么多次切换即视为反复切换：通知一次，之后暂缓；次数不足时，flap_window 内的第三条消息也要等到平静 flap_settle 之后才发出。",
 		"time in which they are counted":                                                                  "计数所用的时间窗口。",
 		"time without a transition after which the flapping is over, which is told":                       "这么久没有切换，反复切换即告结束，并发出通知。",
 		"how often a flapping that goes on is told again":                                                 "反复切换持续时，多久再通知一次。",
