@@ -429,7 +429,7 @@ func (v rate) read(r *reader, node *yaml.Node) {
 	if err == nil {
 		limit.Count, err = strconv.Atoi(count)
 	}
-	if err != nil || limit.Count < 0 || limit.Count > 100_000 || limit.Per < time.Second || limit.Per > 24*time.Hour {
+	if err != nil || limit.Count < 0 || limit.Count > spool.MaxLimit || limit.Per < time.Second || limit.Per > 24*time.Hour {
 		r.fail(node, "write 20 for 20 in a minute, 5/10s for 5 in ten seconds, 0 for any number", "%q is not a rate", clip(value))
 		return
 	}
@@ -441,7 +441,7 @@ func (v rate) show() any {
 	}
 	return fmt.Sprintf("%d/%s", v.to.Count, showDuration(v.to.Per))
 }
-func (v rate) form() Form { return Form{Type: "rate", Range: "0, or 1/24h to 100000/1s"} }
+func (v rate) form() Form { return Form{Type: "rate", Range: "0, or 1/24h to 1000/1s"} }
 
 // textByName gives a text to each of several names.
 type textByName struct{ to *map[string]string }

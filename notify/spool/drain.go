@@ -431,9 +431,13 @@ func (d *drainer) rouse(now time.Time) {
 
 // look takes in what is new and groups what is due. The error is warned of.
 func (d *drainer) look(ctx context.Context) error {
+	before := d.load // only this goroutine changes it
 	if err := d.loadNew(ctx); err != nil {
 		d.warn(err)
 		return err
+	}
+	if d.load != before {
+		d.enforceLimits(ctx)
 	}
 	if d.woken() {
 		d.reconsider()

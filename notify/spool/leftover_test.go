@@ -2,6 +2,7 @@ package spool
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -111,4 +112,53 @@ func TestDeadLettersWithoutAFolder(t *testing.T) {
 	if left, err := os.ReadDir(folder); err != nil || len(left) != 1 || left[0].Name() != entryName(refusedEvent) {
 		t.Errorf("the dead letters are %v, %v", left, err)
 	}
+}
+
+func TestQueueIsBoundedWhileADrainStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spool := open(t, t.TempDir())
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		put(t, spool, event("VI_1", 0))
+		go func() {
+			for n := range 100 {
+				time.Sleep(time.Second)
+				put(t, spool, event("VI_1", n+1))
+			}
+		}()
+		if _, err := spool.Drain(ctx, []notify.Notifier{&fake{name: "mail", answer: fail("connection refused")}}, Policy{MaxEntries: 10, Patience: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		entries, _, err := spool.List(t.Context())
+		if err != nil || len(entries) != 10 || entries[9].Event.ID != "VI-1-100" {
+			t.Errorf("%d entries wait, %v", len(entries), err)
+		}
+	})
+}
+
+// A limit whose file would grow too large to be read again.
+func TestGreatLimitIsKeptAcrossDrains(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		zone := time.FixedZone("far east", 8*60*60)
+		used := usage{Version: formatVersion, Channel: "mail"}
+		for n := range MaxLimit {
+			used.Times = append(used.Times, time.Now().In(zone).Add(time.Duration(n+1)))
+		}
+		data, err := json.Marshal(used)
+		if err != nil || len(data) > maxState {
+			t.Fatalf("it has %d bytes, %v", len(data), err)
+		}
+		spool := open(t, dir)
+		if err := os.WriteFile(filepath.Join(dir, "states", usageFile("mail")), data, 0o640); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		put(t, spool, event("VI_1", 1))
+		mail := &fake{name: "mail"}
+		policy := Policy{Limits: map[string]Limit{"mail": {Count: 2 * MaxLimit, Per: time.Hour}}}
+		if report := drain(t, spool, policy, mail); report.Remaining != 1 || len(mail.seen()) != 0 {
+			t.Errorf("%+v", report)
+		}
+	})
 }

@@ -19,11 +19,18 @@ const usagePrefix = "c-"
 
 func usageFile(channel string) string { return usagePrefix + fileStem(channel, channel) + ".json" }
 
+// limit is a channel's limit, if it has one.
+func (d *drainer) limit(channel string) (Limit, bool) {
+	limit := d.policy.Limits[channel]
+	limit.Count = min(limit.Count, MaxLimit)
+	return limit, limit.Count > 0
+}
+
 // limited is when a channel may be used again, zero if at once. The caller
 // holds d.mu.
 func (d *drainer) limited(channel string, now time.Time) time.Time {
-	limit, ok := d.policy.Limits[channel]
-	if !ok || limit.Count <= 0 {
+	limit, ok := d.limit(channel)
+	if !ok {
 		return time.Time{}
 	}
 	times := d.usage(channel, limit, now).Times
@@ -52,7 +59,7 @@ func (d *drainer) usage(channel string, limit Limit, now time.Time) *usage {
 // used notes that a channel was used.
 func (d *drainer) used(channel string, now time.Time) {
 	d.mu.Lock()
-	limit, ok := d.policy.Limits[channel]
+	limit, ok := d.limit(channel)
 	if !ok {
 		d.mu.Unlock()
 		return

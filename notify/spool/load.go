@@ -254,7 +254,7 @@ func (d *drainer) giveUpAwaited(now time.Time) {
 // enforceLimits gives up the oldest entries of a queue that is too large.
 func (d *drainer) enforceLimits(ctx context.Context) {
 	d.mu.Lock()
-	items := slices.Clone(d.items)
+	items := slices.DeleteFunc(slices.Clone(d.items), func(item *item) bool { return item.gone })
 	d.mu.Unlock()
 	var bytes int64
 	for _, item := range items {

@@ -108,7 +108,12 @@ type Grouping struct {
 	FlapNotice    time.Duration
 }
 
-// Limit is the most notifications a channel takes in a time.
+// MaxLimit is the greatest Count of a Limit: the time of each notification is
+// remembered.
+const MaxLimit = 1000
+
+// Limit is the most notifications a channel takes in a time. A Count of 0 means
+// any number; one above MaxLimit counts as that.
 type Limit struct {
 	Count int
 	Per   time.Duration

@@ -17,7 +17,7 @@ func chineseTexts() map[string]string {
 		"10ms to 1m": "10ms 到 1m", "0s, or 10ms to 1m": "0s，或 10ms 到 1m", "0s to 10s": "0s 到 10s", "0s to 5m": "0s 到 5m",
 		"2 to 100": "2 到 100", "1s to 1h": "1s 到 1h", "10s to 24h": "10s 到 24h", "0s, or 1m to 720h": "0s，或 1m 到 720h",
 		"1s to 10m": "1s 到 10m", "1m to 720h": "1m 到 720h", "10 to 1000000": "10 到 1000000", "1MiB to 1024GiB": "1MiB 到 1024GiB",
-		"0, or 1/24h to 100000/1s": "0，或 1/24h 到 100000/1s", "0 to 65535": "0 到 65535", "1s to 5m": "1s 到 5m",
+		"0, or 1/24h to 1000/1s": "0，或 1/24h 到 1000/1s", "0 to 65535": "0 到 65535", "1s to 5m": "1s 到 5m",
 		// The file.
 		"the file as a whole": "整个文件。",
 		"deadline of a check; keep it below keepalived's interval and timeout": "检查的期限；要小于 keepalived 的 interval 和 timeout。",
