@@ -285,6 +285,10 @@ func (a *app) haproxyBackends(ctx context.Context, budget time.Duration) ([]chec
 	return check.Backends(ctx)
 }
 
+// maxReasons bounds the backends of an event that say why they are down: with the
+// reasons of thousands it is too large to be kept.
+const maxReasons = 100
+
 // addBackends adds a summary of HAProxy's backends.
 func (a *app) addBackends(ctx context.Context, event *notify.Event, backends *lookup[[]checks.Result], verdicts *lookup[[]checks.Verdict]) {
 	results, err := backends.wait(ctx)
@@ -294,6 +298,9 @@ func (a *app) addBackends(ctx context.Context, event *notify.Event, backends *lo
 	}
 	kept, _ := verdicts.wait(ctx) // an error is in the notes already
 	event.HAProxy = summary(results, kept, event.Time)
+	for i := maxReasons; i < len(event.HAProxy.Down); i++ {
+		event.HAProxy.Down[i].Reason = ""
+	}
 }
 
 // summary sums up HAProxy's backends. A backend that HAProxy cannot judge,
