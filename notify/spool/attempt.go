@@ -178,9 +178,9 @@ func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) 
 	case notify.IsPermanent(err):
 		outcome.State = Dead
 		outcome.LastError = shorten(err.Error(), maxError)
-	case d.policy.old(entry.Event.Time, now) && outcome.Attempts >= d.policy.MinAttempts:
+	case d.policy.old(entry.made(), now) && outcome.Attempts >= d.policy.MinAttempts:
 		outcome.State = Dead
-		outcome.LastError = shorten(gaveUp(entry.Event.Time, now, outcome.Attempts, err.Error()), maxError)
+		outcome.LastError = shorten(gaveUp(entry.made(), now, outcome.Attempts, err.Error()), maxError)
 	case errors.As(err, &retryAfter) && retryAfter.After > 0:
 		outcome.LastError = shorten(err.Error(), maxError)
 		outcome.Next = now.Add(min(retryAfter.After, d.policy.MaxRetryAfter))
@@ -194,7 +194,7 @@ func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) 
 		outcome.Next = now.Add(d.policy.backoff(outcome.Attempts))
 		// The last attempt is made when the age limit is reached, not a
 		// backoff later.
-		if end := entry.Event.Time.Add(d.policy.MaxAge); end.After(now) && end.Before(outcome.Next) {
+		if end := entry.made().Add(d.policy.MaxAge); end.After(now) && end.Before(outcome.Next) {
 			outcome.Next = end
 		}
 	}

@@ -58,6 +58,9 @@ func (s *Spool) alter(name string, channels []string, channel string, outcome Ou
 	if channel != "" {
 		entry.setOutcome(channel, outcome)
 	}
+	if now := time.Now(); entry.Seen == nil && entry.Event.Time.After(now.Add(time.Hour)) {
+		entry.Seen = &now
+	}
 	settled, anyDead := entry.settled(channels)
 	if settled && entry.giveUpAbsent(channels) {
 		anyDead = true

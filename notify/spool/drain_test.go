@@ -290,6 +290,27 @@ func TestAgeLimit(t *testing.T) {
 	})
 }
 
+// The clock was far ahead when the event was made, and was set right since.
+func TestAnEventOfTheFutureGrowsOldToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spool := open(t, t.TempDir())
+		future := event("VI_1", 1)
+		future.Time = future.Time.AddDate(50, 0, 0)
+		put(t, spool, future)
+		mail := &fake{name: "mail", answer: fail("no route")}
+		began := time.Now()
+		report := drain(t, spool, Policy{}, mail)
+		for report.Dead == 0 && time.Since(began) < 80*time.Hour {
+			time.Sleep(max(0, time.Until(report.NextDue)))
+			report = drain(t, spool, Policy{}, mail)
+		}
+		want := fmt.Sprintf("gave up after 72h0m0s and %d attempts: no route", len(mail.seen()))
+		if got := outcomes(t, spool, future.ID)["mail"]; got.State != Dead || got.LastError != want {
+			t.Errorf("after %s it is %s: %q, want %q", time.Since(began), got.State, got.LastError, want)
+		}
+	})
+}
+
 func TestAnEventWithAWrongClockIsNotGivenUpAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		spool := open(t, t.TempDir())

@@ -73,6 +73,10 @@ type Entry struct {
 	Count    int                `json:"count,omitempty"`
 	Since    *time.Time         `json:"since,omitempty"`
 	Channels map[string]Outcome `json:"channels,omitempty"`
+	// Seen is when a first outcome was recorded of an event that seemed to come
+	// from the future: the clock was set back since, and by its own time it would
+	// never be old.
+	Seen *time.Time `json:"seen,omitempty"`
 
 	// fields is the file as read. The event goes back as it came, and so does
 	// every field that only another version knows.
@@ -84,6 +88,14 @@ type Entry struct {
 // Notification is what the entry tells.
 func (e *Entry) Notification() notify.Notification {
 	return notify.Notification{Event: e.Event, Story: e.Story, Earlier: e.Earlier, Count: e.Count, Since: e.Since}
+}
+
+// made is when the event was made, as far as the clock is to be believed.
+func (e *Entry) made() time.Time {
+	if e.Seen != nil && e.Seen.Before(e.Event.Time) {
+		return *e.Seen
+	}
+	return e.Event.Time
 }
 
 // outcome is the channel's outcome, pending if there is none.
@@ -159,6 +171,11 @@ func (e *Entry) encode() ([]byte, error) {
 		return nil, fmt.Errorf("encode the outcomes: %w", err)
 	}
 	e.fields["channels"] = channels
+	if e.Seen != nil {
+		if e.fields["seen"], err = json.Marshal(e.Seen); err != nil {
+			return nil, fmt.Errorf("encode when event %s was seen: %w", e.Event.ID, err)
+		}
+	}
 	if e.regrouped {
 		if err := e.encodeGroup(); err != nil {
 			return nil, err
@@ -214,7 +231,7 @@ func decodeEntry(data []byte) (Entry, error) {
 	for _, field := range []struct {
 		name string
 		to   any
-	}{{"story", &entry.Story}, {"earlier", &entry.Earlier}, {"count", &entry.Count}, {"since", &entry.Since}} {
+	}{{"story", &entry.Story}, {"earlier", &entry.Earlier}, {"count", &entry.Count}, {"since", &entry.Since}, {"seen", &entry.Seen}} {
 		if err := json.Unmarshal(orNull(entry.fields[field.name]), field.to); err != nil {
 			return Entry{}, fmt.Errorf("its %s: %w", field.name, err)
 		}

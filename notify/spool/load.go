@@ -108,7 +108,7 @@ func (d *drainer) loadOne(name string, markers map[string]bool) (*item, bool) {
 		return nil, fate == kept
 	}
 	item := &item{
-		name: name, id: entry.Event.ID, made: entry.Event.Time, loaded: time.Now(), size: size, outcomes: entry.Channels,
+		name: name, id: entry.Event.ID, made: entry.made(), loaded: time.Now(), size: size, outcomes: entry.Channels,
 		subjects: subjectsOf(entry.Notification()), subject: subjectOf(entry.Event), state: entry.Event.State,
 		appended: entry.Event.Priority != nil,
 		muted:    entry.Event.Maintenance != nil && entry.Event.Maintenance.Mute,

@@ -22,11 +22,11 @@ type Policy struct {
 	MaxBackoff     time.Duration
 	// MaxRetryAfter bounds the pause a peer may ask for (1 h).
 	MaxRetryAfter time.Duration
-	// MaxAge is how old an event may become, counted from its own time, before
-	// a channel that keeps failing gives it up (72 h). MinAttempts (8) is how
-	// often it has then been tried at least: a clock that was wrong when the
-	// event was made, as after a boot without a battery, must not kill it at
-	// the first failure.
+	// MaxAge is how old an event may become, counted from its own time, or from
+	// its first failure if that time lies an hour ahead or more, before a channel
+	// that keeps failing gives it up (72 h). MinAttempts (8) is how often it has
+	// then been tried at least: a clock that was wrong when the event was made, as
+	// after a boot without a battery, must not kill it at the first failure.
 	MaxAge      time.Duration
 	MinAttempts int
 	// MaxEntries and MaxBytes bound the queue (10,000 and 256 MiB): the oldest
