@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -30,7 +31,7 @@ func main() {
 	flag.StringVar(&o.script, "script", "bench/usual/check_haproxy.sh", "the usual script")
 	flag.IntVar(&o.rounds, "rounds", 200, "runs of each contestant")
 	flag.IntVar(&o.frozen, "frozen", 20, "runs against a frozen HAProxy, about a second each")
-	flag.BoolVar(&o.systemd, "systemd", false, "end with an error unless systemd answers here that haproxy.service is active")
+	flag.BoolVar(&o.systemd, "systemd", false, "run each HAProxy as a unit of systemd, as a pair does; haproxy.service must be active, for the script")
 	flag.StringVar(&o.output, "output", "text", "text or json")
 	flag.Parse()
 	if err := o.run(os.Stdout); err != nil {
@@ -165,12 +166,12 @@ func (o *options) checks(r *report, dir string) error {
 	}
 	defer backend.Close()
 	address := backend.Addr().String()
-	smallHAProxy, err := startHAProxy(dir, "small", 5, 2, address)
+	smallHAProxy, err := o.startHAProxy(dir, "small", 5, 2, address)
 	if err != nil {
 		return err
 	}
 	defer smallHAProxy.stop()
-	largeHAProxy, err := startHAProxy(dir, "large", 1000, 10, address)
+	largeHAProxy, err := o.startHAProxy(dir, "large", 1000, 10, address)
 	if err != nil {
 		return err
 	}
@@ -289,12 +290,12 @@ func (o *options) freeze(r *report, dir string) error {
 		return err
 	}
 	defer backend.Close()
-	h, err := startHAProxy(dir, "frozen", 5, 2, backend.Addr().String())
+	h, err := o.startHAProxy(dir, "frozen", 5, 2, backend.Addr().String())
 	if err != nil {
 		return err
 	}
 	defer h.stop()
-	if err := h.command.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := h.signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
 	c := &contestant{name: "hacheck haproxy, frozen HAProxy", args: o.check(h), wantExit: 1}
@@ -356,19 +357,28 @@ func div(a, b time.Duration) float64 { return float64(a) / float64(b) }
 // haproxy is one running HAProxy.
 type haproxy struct {
 	command          *exec.Cmd
+	unit             string // of systemd, if it runs as one
 	cfg, hacheckYAML string
 	ports            []string
 }
 
 func (h *haproxy) stop() {
-	h.command.Process.Kill()
+	h.signal(syscall.SIGKILL)
 	h.command.Wait()
+}
+
+// signal sends a signal to HAProxy, which systemd does for its units.
+func (h *haproxy) signal(signal syscall.Signal) error {
+	if h.unit == "" {
+		return h.command.Process.Signal(signal)
+	}
+	return exec.Command("systemctl", "kill", "--signal="+strconv.Itoa(int(signal)), h.unit).Run()
 }
 
 // startHAProxy runs HAProxy with so many backends of so many servers. One
 // server is checked and the others track it: ten thousand checks would measure
 // HAProxy.
-func startHAProxy(dir, name string, backends, servers int, address string) (*haproxy, error) {
+func (o *options) startHAProxy(dir, name string, backends, servers int, address string) (*haproxy, error) {
 	h := &haproxy{cfg: filepath.Join(dir, name+".cfg"), hacheckYAML: filepath.Join(dir, name+".yaml")}
 	socket := filepath.Join(dir, name+".sock")
 	var cfg strings.Builder
@@ -393,10 +403,18 @@ func startHAProxy(dir, name string, backends, servers int, address string) (*hap
 	if err := os.WriteFile(h.cfg, []byte(cfg.String()), 0o600); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(h.hacheckYAML, nil, 0o600); err != nil {
+	var yaml string
+	h.command = exec.Command("haproxy", "-db", "-f", h.cfg)
+	if o.systemd {
+		// hacheck.yaml names the unit in place of haproxy.service.
+		unit := "hacheck-bench-" + name
+		yaml = "checks:\n  haproxy:\n    unit: " + unit + ".service\n"
+		h.command = exec.Command("systemd-run", append([]string{"--quiet", "--collect", "--pipe", "--wait", "--unit=" + unit}, h.command.Args...)...)
+		h.unit = unit + ".service"
+	}
+	if err := os.WriteFile(h.hacheckYAML, []byte(yaml), 0o600); err != nil {
 		return nil, err
 	}
-	h.command = exec.Command("haproxy", "-db", "-f", h.cfg)
 	h.command.Stderr = os.Stderr
 	if err := h.command.Start(); err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ type report struct {
 	Rounds int `json:"rounds"`
 	// Load is the machine's load average of the last minute as the run began.
 	Load string `json:"load"`
-	// Systemd is whether both contestants asked systemd; Unit is its answer,
+	// Systemd is whether both contestants looked at a unit; Unit is the answer,
 	// or why there is none.
 	Systemd bool   `json:"systemd"`
 	Unit    string `json:"unit"`
@@ -46,7 +46,7 @@ func (r *report) compare(what string, value, budget float64) {
 func (r *report) print(w io.Writer) error {
 	fmt.Fprintf(w, "Medians of %d interleaved runs each, whole processes; load %s at the beginning.\n", r.Rounds, r.Load)
 	if r.Systemd {
-		fmt.Fprintf(w, "Script and check both ask systemd: %s.\n", r.Unit)
+		fmt.Fprintf(w, "The script asks systemd about haproxy.service, the check finds its HAProxy's unit: %s.\n", r.Unit)
 	} else {
 		fmt.Fprintf(w, "The script's systemctl is a stand-in that costs nothing but its start; the check found: %s.\n", r.Unit)
 	}
