@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -72,6 +73,7 @@ func (l *lab) packages(ctx context.Context, t *testing.T) {
 			if t.Failed() {
 				return
 			}
+			l.typeLooks(ctx, t, path.Dir(quickStart))
 			if quickStart == "docs/quickstart.md" {
 				l.step(ctx, t, c, "upgrade and downgrade", func(t *testing.T, row *row) { l.upgrade(ctx, t, c, older, newer, row) })
 				l.step(ctx, t, c, "three accounts, one spool", func(t *testing.T, row *row) { l.threeAccounts(ctx, t, c, row) })

@@ -62,7 +62,7 @@ func instructions(page string) ([][]instruction, error) {
 			file = ""
 		case isFence:
 			if len(sections) == 0 {
-				return nil, fmt.Errorf("%s: a block before the first section", page)
+				sections = append(sections, nil) // it stands before the first heading
 			}
 			last := &sections[len(sections)-1]
 			*last = append(*last, *open)
@@ -216,4 +216,42 @@ func (l *lab) followQuickStart(ctx context.Context, t *testing.T, c *configurati
 			t.Error(err)
 		}
 	})
+}
+
+// looks are the commands of the pages that only look, at things which only a
+// booted node has: test/docs types the others.
+var looks = regexp.MustCompile(`^(?:\$ )?((?:journalctl|systemctl (?:status|cat|show|list-\S+)) .*)$`)
+
+// typeLooks types them, from every page of a language, on node a.
+func (l *lab) typeLooks(ctx context.Context, t *testing.T, folder string) {
+	t.Helper()
+	pages, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(folder), "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	typed := 0
+	for _, path := range pages {
+		page := folder + "/" + filepath.Base(path)
+		sections, err := instructions(page)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, section := range sections {
+			for _, i := range section {
+				for _, line := range i.lines {
+					command := looks.FindStringSubmatch(line)
+					if command == nil || i.language != "sh" && i.language != "console" {
+						continue
+					}
+					typed++
+					if done := l.a.run(ctx, "sh", "-c", command[1]); done.code != 0 || done.stdout == "" {
+						t.Errorf("%s: node a: exit code %d of %q: %s", page, done.code, command[1], done.text())
+					}
+				}
+			}
+		}
+	}
+	if typed < 4 {
+		t.Errorf("%s has only %d commands that look at a booted node", folder, typed)
+	}
 }
