@@ -61,19 +61,38 @@ waits try again.
 const longestStay = 50 * time.Minute
 
 // stayedEnough gives what ends a delivery that stays: its time is over, or the
-// configuration it works by is no longer the one on disk.
+// configuration it works by is no longer the one on disk. keepalived.conf counts
+// where mail goes by its settings; files that it includes do not.
 func (a *app) stayedEnough() func() bool {
-	before, _ := os.Stat(a.config.Path) // no file is a configuration, too
+	paths := []string{a.config.Path}
+	if a.config.UsesMailDefaults() {
+		if path, _, err := a.findKeepalivedConfig(); err == nil {
+			paths = append(paths, path)
+		}
+	}
+	before := make([]os.FileInfo, len(paths))
+	for i, path := range paths {
+		before[i], _ = os.Stat(path) // no file is a configuration, too
+	}
 	return func() bool {
 		if time.Since(a.started) >= longestStay {
 			return true
 		}
-		now, _ := os.Stat(a.config.Path)
-		if before == nil || now == nil {
-			return (before == nil) != (now == nil)
+		for i, path := range paths {
+			if now, _ := os.Stat(path); changed(before[i], now) {
+				return true
+			}
 		}
-		return !os.SameFile(before, now) || !now.ModTime().Equal(before.ModTime()) || now.Size() != before.Size()
+		return false
 	}
+}
+
+// changed reports whether a file, nil if there is none, is another than before.
+func changed(before, now os.FileInfo) bool {
+	if before == nil || now == nil {
+		return (before == nil) != (now == nil)
+	}
+	return !os.SameFile(before, now) || !now.ModTime().Equal(before.ModTime()) || now.Size() != before.Size()
 }
 
 // patience is how a delivery deals with what is not due.

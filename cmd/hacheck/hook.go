@@ -109,14 +109,19 @@ func (l *lookup[T]) wait(ctx context.Context) (T, error) {
 
 // keepalivedConfig reads the configuration keepalived uses.
 func (a *app) keepalivedConfig() (*keepalived.Config, error) {
-	path, options := a.config.Keepalived.Configuration, keepalived.Options{}
-	if path == "" {
-		var err error
-		if path, options, err = keepalived.FindConfig(keepalived.Search{Parent: os.Getppid()}); err != nil {
-			return nil, err
-		}
+	path, options, err := a.findKeepalivedConfig()
+	if err != nil {
+		return nil, err
 	}
 	return keepalived.Load(path, options)
+}
+
+// findKeepalivedConfig tells which file keepalived reads, and how.
+func (a *app) findKeepalivedConfig() (path string, options keepalived.Options, err error) {
+	if path = a.config.Keepalived.Configuration; path != "" {
+		return path, keepalived.Options{}, nil
+	}
+	return keepalived.FindConfig(keepalived.Search{Parent: os.Getppid()})
 }
 
 // addConfiguration adds what keepalived.conf says about the instance or group.
