@@ -5,7 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v4"
@@ -61,6 +67,9 @@ func (a *app) configCheck() error {
 	if err := errors.Join(warnings...); err != nil {
 		return configError(err)
 	}
+	if err := a.mailSettingsUnread(); err != nil {
+		a.log.Warn("mail", "error", err)
+	}
 	if !a.config.Exists {
 		fmt.Fprintf(a.stdout, "%s does not exist: the defaults are in force\n", a.config.Path)
 		return nil
@@ -76,6 +85,47 @@ func (a *app) configCheck() error {
 	fmt.Fprintf(a.stdout, "%s is right: checks %s; channels %s\n", a.config.Path,
 		strings.Join(a.config.CheckNames(), ", "), strings.Join(names, ", "))
 	return nil
+}
+
+// deliveryAccount is whom hacheck-deliver.service runs as.
+const deliveryAccount = "hacheck"
+
+// mailSettingsUnread says so if mail goes by the settings of a keepalived.conf
+// that the account of the delivery may not read. Its folders are not looked at.
+func (a *app) mailSettingsUnread() error {
+	if !a.config.UsesMailDefaults() {
+		return nil
+	}
+	account, err := user.Lookup(deliveryAccount)
+	if err != nil {
+		return nil // hacheck is not installed as a package
+	}
+	path, _, err := a.findKeepalivedConfig()
+	if err != nil {
+		return nil // there are no settings
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil // nor there
+	}
+	groups, err := account.GroupIds()
+	if err != nil || readableBy(info.Mode(), info.Sys().(*syscall.Stat_t), account.Uid, groups) {
+		return err
+	}
+	return fmt.Errorf("the account %s cannot read %s, and with it the mail settings: what the hook cannot send waits for the next hook, as hacheck-deliver.service cannot send it either; try chgrp haproxy %[2]s && chmod g+r %[2]s",
+		deliveryAccount, path)
+}
+
+// readableBy reports whether a file's mode lets an account read it.
+func readableBy(mode fs.FileMode, owner *syscall.Stat_t, uid string, groups []string) bool {
+	switch {
+	case strconv.FormatUint(uint64(owner.Uid), 10) == uid:
+		return mode&0o400 != 0
+	case slices.Contains(groups, strconv.FormatUint(uint64(owner.Gid), 10)):
+		return mode&0o040 != 0
+	default:
+		return mode&0o004 != 0
+	}
 }
 
 func (a *app) configShow() error {
