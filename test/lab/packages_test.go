@@ -290,6 +290,16 @@ func (l *lab) threeAccounts(ctx context.Context, t *testing.T, c *configuration,
 		}
 	}
 	mark := time.Now()
+	// keepalived.conf holds a password, and the mail settings that the unit needs.
+	for owner, warned := range map[string]bool{"root:root": true, "root:haproxy": false} {
+		said := l.a.run(ctx, "sh", "-ec", `chown "$1" `+conf+`; chmod 0640 `+conf+`; exec hacheck config check`, "sh", owner)
+		if said.code != 0 || strings.Contains(said.stderr, "the account hacheck cannot read "+conf) != warned {
+			t.Errorf("with keepalived.conf 0640 of %s hacheck config check ends with %d: %s", owner, said.code, said.text())
+		}
+	}
+	if err := l.a.script(ctx, "chown root:haproxy "+conf); err != nil {
+		t.Fatal(err)
+	}
 	// The relay answers nobody: what the hooks write stays for the unit.
 	l.receivers.setDeaf(true)
 	defer l.receivers.setDeaf(false)
