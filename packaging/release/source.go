@@ -30,7 +30,7 @@ func identify(ctx context.Context) (source, error) {
 	if err != nil {
 		return source{}, fmt.Errorf("git log: date of the commit: %w", err)
 	}
-	changes, err := output(ctx, "git", "status", "--porcelain")
+	changes, err := output(ctx, "git", "status", "--porcelain", "--untracked-files=all")
 	if err != nil {
 		return source{}, err
 	}
