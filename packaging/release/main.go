@@ -5,7 +5,8 @@
 //
 //	go run ./packaging/release -out dist
 //
-// Everything is a function of the commit: two builds give the same bytes.
+// Everything is a function of the commit and of Go's release: two builds give the
+// same bytes.
 package main
 
 import (
@@ -54,10 +55,12 @@ func run(ctx context.Context, out, version string, arches []string, clean, showV
 	if clean && source.dirty {
 		return errors.New("the work tree has changes that are not committed: a release is built from a commit")
 	}
-	// Whoever builds it: what the build does not set itself must not differ.
+	// Whoever builds it: what the build does not set itself must not differ. To Go
+	// an empty variable is none, and it asks the file that GOENV names.
 	for name, value := range map[string]string{
 		"SOURCE_DATE_EPOCH": fmt.Sprint(source.date.Unix()),
-		"CGO_ENABLED":       "0", "GOOS": "linux", "GOFLAGS": "", "GOAMD64": "v1", "GOARM64": "v8.0",
+		"CGO_ENABLED":       "0", "GOOS": "linux", "GOAMD64": "v1", "GOARM64": "v8.0",
+		"GOENV": "off", "GOFLAGS": "", "GOWORK": "off", "GOEXPERIMENT": "", "GOFIPS140": "off",
 		"TZ": "UTC", "LC_ALL": "C.UTF-8",
 	} {
 		if err := os.Setenv(name, value); err != nil {
