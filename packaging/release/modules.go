@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -236,7 +237,7 @@ type (
 // bill is the software bill of materials of one program.
 func (m *modules) bill(s source, arch string) bill {
 	self := asComponent("application", "hacheck", s.version, "Apache-2.0")
-	self.PURL = "pkg:golang/hacheck@" + s.version + "?goarch=" + arch + "&goos=linux"
+	self.PURL += "?goarch=" + arch + "&goos=linux"
 	self.Properties = []property{{"commit", s.commit}}
 	b := bill{
 		Format: "CycloneDX", SpecVersion: "1.6", Version: 1,
@@ -266,7 +267,8 @@ func (m *modules) bill(s source, arch string) bill {
 }
 
 func asComponent(kind, path, version, spdx string) component {
-	purl := "pkg:golang/" + path + "@" + version
+	// A version's "+" would be read as a space.
+	purl := "pkg:golang/" + path + "@" + url.QueryEscape(version)
 	c := component{Type: kind, Ref: purl, Name: path, Version: version, PURL: purl}
 	var l licence
 	l.Licence.ID = spdx

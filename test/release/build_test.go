@@ -14,8 +14,8 @@ import (
 )
 
 // TestReproducible builds the same commit again as somebody else would: at
-// another path, with nothing in Go's cache, another umask, time zone and
-// language.
+// another path, with nothing in Go's cache, other settings of Go, another umask,
+// time zone and language.
 func TestReproducible(t *testing.T) {
 	other := filepath.Join(t.TempDir(), "somewhere", "else")
 	command(t, "mkdir", "-p", other)
@@ -29,9 +29,11 @@ func TestReproducible(t *testing.T) {
 		t.Fatalf("copying the work tree: %v\n%s", err, output)
 	}
 	out := filepath.Join(t.TempDir(), "dist")
+	goenv := filepath.Join(t.TempDir(), "goenv")
+	write(t, goenv, "GOFLAGS=-tags=elsewhere -buildvcs=false\n", 0o644)
 	again := exec.Command("sh", "-ec", `umask 077; exec go run ./packaging/release -out "$1"`, "sh", out)
 	again.Dir = other
-	again.Env = append(os.Environ(), "GOCACHE="+filepath.Join(t.TempDir(), "cache"), "TZ=Pacific/Chatham", "LC_ALL=C", "GOFLAGS=-buildvcs=false")
+	again.Env = append(os.Environ(), "GOCACHE="+filepath.Join(t.TempDir(), "cache"), "TZ=Pacific/Chatham", "LC_ALL=C", "GOENV="+goenv, "GOFLAGS=")
 	if output, err := again.CombinedOutput(); err != nil {
 		t.Fatalf("building in %s: %v\n%s", other, err, output)
 	}
@@ -142,7 +144,7 @@ func TestProgramTellsWhatItIs(t *testing.T) {
 	var bill struct {
 		BOMFormat, SpecVersion, SerialNumber string
 		Metadata                             struct {
-			Component struct{ Name, Version string }
+			Component struct{ Name, Version, PURL string }
 		}
 		Components []struct {
 			Name, Version, PURL string
@@ -159,9 +161,16 @@ func TestProgramTellsWhatItIs(t *testing.T) {
 	if bill.BOMFormat != "CycloneDX" || bill.Metadata.Component.Name != "hacheck" || bill.Metadata.Component.Version != version {
 		t.Errorf("the bill of materials is about %+v", bill.Metadata)
 	}
+	escaped := func(version string) string { return strings.ReplaceAll(version, "+", "%2B") }
+	if got, want := bill.Metadata.Component.PURL, "pkg:golang/hacheck@"+escaped(version)+"?goarch=amd64&goos=linux"; got != want {
+		t.Errorf("hacheck's purl is %s, want %s", got, want)
+	}
 	listed := map[string]bool{}
 	for _, component := range bill.Components {
 		listed[component.Name+" "+component.Version] = true
+		if want := "pkg:golang/" + component.Name + "@" + escaped(component.Version); component.PURL != want {
+			t.Errorf("the purl of %s is %s, want %s", component.Name, component.PURL, want)
+		}
 		if len(component.Licenses) != 1 || component.Licenses[0].License.ID == "" {
 			t.Errorf("%s has no licence", component.Name)
 		}
