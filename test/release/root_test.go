@@ -98,7 +98,7 @@ func emptyRoot(t *testing.T) *root {
 	command(t, "mkdir", "-p", filepath.Join(dir, "proc"), filepath.Join(dir, "tmp"), filepath.Join(dir, "run"), filepath.Join(dir, "var/lib"))
 	libraries := regexp.MustCompile(`(/\S+) \(0x`)
 	for _, program := range []string{
-		"/bin/dash", "/bin/cat", "/bin/grep", "/bin/sed", "/bin/sleep", "/usr/bin/sort", "/usr/bin/tr", "/bin/systemd-sysusers", "/bin/systemd-tmpfiles",
+		"/bin/dash", "/bin/cat", "/bin/grep", "/bin/mkdir", "/bin/rm", "/bin/sed", "/bin/sleep", "/usr/bin/sort", "/usr/bin/tr", "/bin/systemd-sysusers", "/bin/systemd-tmpfiles",
 	} {
 		files := []string{program}
 		for _, match := range libraries.FindAllStringSubmatch(command(t, "ldd", program), -1) {
@@ -358,4 +358,108 @@ func refusesToLeave(t *testing.T, r *root, keepalived string, remove func() (str
 		}
 	}
 	start("", map[string]string{main: "# " + strings.ReplaceAll(check, "\n", "\n# ")})
+}
+
+// whoNamesIt takes the functions that look for users of hacheck out of a
+// package's script.
+func whoNamesIt(t *testing.T, script string) string {
+	t.Helper()
+	_, text, found := strings.Cut(read(t, filepath.Join(top, script)), "\nrunning=no\n")
+	text, _, ended := strings.Cut(text, "\nif [ \"$1\" ")
+	if !found || !ended {
+		t.Fatalf("%s has no functions from running=no to its first condition", script)
+	}
+	return "running=no\n" + text
+}
+
+// TestWhoNamesIt: whatever form a running keepalived has the check in, the
+// packages' scripts find it, or say that they cannot tell.
+func TestWhoNamesIt(t *testing.T) {
+	functions := whoNamesIt(t, "packaging/deb/prerm")
+	if other := whoNamesIt(t, "packaging/rpm/preun"); other != functions {
+		t.Fatalf("prerm and preun do not look alike:\n%s\n%s", functions, other)
+	}
+	r := emptyRoot(t)
+	command(t, "cp", filepath.Join(r.dir, "bin/dash"), filepath.Join(r.dir, "tmp/keepalived"))
+	write(t, r.path("/tmp/look"), "set -e\n"+functions+"if who_names_it; then echo \"$found\"; fi\necho running=$running\n", 0o755)
+
+	const main = "/etc/keepalived/keepalived.conf"
+	const check = "vrrp_script chk {\n    script \"/usr/bin/hacheck haproxy\"\n}\n"
+	type files map[string]string
+	for name, c := range map[string]struct {
+		options string
+		// files have a text, or "-> TARGET".
+		files files
+		named string
+	}{
+		"path":                   {"", files{main: check}, main},
+		"bare name":              {"", files{main: "script \"hacheck haproxy\"\n"}, main},
+		"bare name, no quotes":   {"", files{main: "notify hacheck\n"}, main},
+		"in a parameter":         {"", files{main: "$CHECK=hacheck\nscript $CHECK\n"}, main},
+		"after a quoted mark":    {"", files{main: "script \"sh -c '[ ! -e /off ] && hacheck haproxy'\"\n"}, main},
+		"script of keepalived's": {"", files{main: "script /etc/keepalived/chk.sh\n", "/etc/keepalived/chk.sh": "#!/bin/sh\nif ! hacheck haproxy; then exit 1; fi\n"}, "/etc/keepalived/chk.sh"},
+		"link":                   {"", files{main: "-> /mnt/lb.conf", "/mnt/lb.conf": check}, main},
+		"not UTF-8":              {"", files{main: "# \xff\n" + check}, main},
+
+		"include":                    {"", files{main: "include /mnt/a.conf\n", "/mnt/a.conf": check}, "/mnt/a.conf"},
+		"include, quoted":            {"", files{main: "  include \"/mnt/a.conf\"\n", "/mnt/a.conf": check}, "/mnt/a.conf"},
+		"include, remarked":          {"", files{main: "includer /mnt/a.conf # the pair\n", "/mnt/a.conf": check}, "/mnt/a.conf"},
+		"include, conditional":       {"", files{main: "@node1 include /mnt/a.conf\n", "/mnt/a.conf": check}, "/mnt/a.conf"},
+		"include in an include":      {"", files{main: "include /mnt/a.conf\n", "/mnt/a.conf": "include b.d/*.conf\n", "/mnt/b.d/c.conf": check}, "/mnt/b.d/c.conf"},
+		"include upwards":            {"", files{main: "include ../../mnt/a.conf\n", "/mnt/a.conf": check}, "/mnt/a.conf"},
+		"include of a class":         {"", files{main: "include /mnt/[0-9].conf\n", "/mnt/1.conf": check}, "/mnt/1.conf"},
+		"include of a link":          {"", files{main: "include /mnt/a.conf\n", "/mnt/a.conf": "-> b/c", "/mnt/b/c": check}, "/mnt/a.conf"},
+		"includes in a circle":       {"", files{main: "include /mnt/d/a.conf\n", "/mnt/d/a.conf": "include ../d/a.conf\ninclude b.conf\n", "/mnt/d/b.conf": check}, "/mnt/d/b.conf"},
+		"braces":                     {"", files{main: "include /mnt/{a,b}.conf\n", "/mnt/b.conf": check}, "/mnt/b.conf"},
+		"braces in braces":           {"", files{main: "include /mnt/{x/{,cat,dog},bar}.conf\n", "/mnt/x/dog.conf": check}, "/mnt/x/dog.conf"},
+		"braces with nothing":        {"", files{main: "include /mnt/a{b,}.conf\n", "/mnt/a.conf": check}, "/mnt/a.conf"},
+		"two pairs of braces":        {"", files{main: "include /mnt/{a,b}{c,d}*\n", "/mnt/bd.conf": check}, "/mnt/bd.conf"},
+		"empty braces":               {"", files{main: "include /mnt/{}\n"}, main + " (perhaps: it includes /mnt/{})"},
+		"braces that are not closed": {"", files{main: "include /mnt/{a,b\n"}, main + " (perhaps: it includes /mnt/{a,b)"},
+		"include with a blank":       {"", files{main: "include /mnt/a b.conf\n"}, main + " (perhaps: it includes /mnt/a b.conf)"},
+		"include of a parameter":     {"", files{main: "include $DIR/a.conf\n"}, main + " (perhaps: it includes $DIR/a.conf)"},
+		"include on two lines":       {"", files{main: "include \\\n/mnt/a.conf\n"}, main + " (perhaps: it includes \\)"},
+
+		"-f FILE":                 {"-f /mnt/lb.conf", files{"/mnt/lb.conf": check}, "/mnt/lb.conf"},
+		"-fFILE":                  {"-f/mnt/lb.conf", files{"/mnt/lb.conf": check}, "/mnt/lb.conf"},
+		"-lf FILE":                {"-lf /mnt/lb.conf", files{"/mnt/lb.conf": check}, "/mnt/lb.conf"},
+		"-nDlfFILE":               {"-nDlf/mnt/lb.conf", files{"/mnt/lb.conf": check}, "/mnt/lb.conf"},
+		"--use-file FILE":         {"--use-file /mnt/lb.conf", files{"/mnt/lb.conf": check}, "/mnt/lb.conf"},
+		"--use-file=FILE":         {"--use-file=/mnt/lb.conf", files{main: "", "/mnt/lb.conf": check}, "/mnt/lb.conf"},
+		"--us=FILE":               {"--us=/mnt/lb.conf", files{"/mnt/lb.conf": check}, "/mnt/lb.conf"},
+		"-f FILE with an include": {"-f /mnt/lb.conf", files{"/mnt/lb.conf": "include sub.conf\n", "/mnt/sub.conf": check}, "/mnt/sub.conf"},
+		"-f FILE of the folder":   {"-f mnt/lb.conf", files{"/mnt/lb.conf": check}, "/mnt/lb.conf"},
+		"-f FILE that is gone":    {"-f /mnt/lb.conf", nil, "/mnt/lb.conf (perhaps: it cannot be read)"},
+		"-p FILE and -f FILE":     {"-p/run/if.pid -f /mnt/lb.conf", files{"/mnt/lb.conf": check}, "/mnt/lb.conf"},
+
+		"nothing":                 {"", nil, ""},
+		"comment":                 {"", files{main: "# " + strings.ReplaceAll(check, "\n", "\n# ") + "\n ! script hacheck\n"}, ""},
+		"another's name":          {"", files{main: "script /usr/bin/xhacheck\nscript /usr/bin/hacheck-old\nscript \"cat /etc/hacheck/hacheck.yaml\"\n"}, ""},
+		"include of nothing":      {"", files{main: "include conf.d/*.conf\n# include a b\n"}, ""},
+		"include of a stranger":   {"-p/run/if.pid", files{main: "include /mnt/{a,b}.conf\n", "/mnt/a.conf": "", "/mnt/c.conf": check}, ""},
+		"words that only look so": {"", files{main: "include_check readable match\n"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r.must("rm -rf /etc/keepalived /mnt; mkdir -p /etc/keepalived /mnt")
+			for file, text := range c.files {
+				target, link := strings.CutPrefix(text, "-> ")
+				if !link {
+					write(t, r.path(file), text, 0o644)
+				} else if err := os.Symlink(target, r.path(file)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// Its name, its folder and its command line are all that is looked at.
+			output := r.must("cd /; /tmp/keepalived -c 'echo ready; while :; do sleep 1; done' - " + c.options + " >/tmp/ready 2>&1 &\n" +
+				"while ! [ -s /tmp/ready ]; do sleep 0.01; done\n" +
+				"dash /tmp/look || echo \"exit status $?\"; kill $!; rm /tmp/ready")
+			want := "running=yes\n"
+			if c.named != "" {
+				want = c.named + "\n" + want
+			}
+			if output != want {
+				t.Errorf("got\n%swant\n%s", output, want)
+			}
+		})
+	}
 }
