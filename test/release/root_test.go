@@ -98,7 +98,7 @@ func emptyRoot(t *testing.T) *root {
 	command(t, "mkdir", "-p", filepath.Join(dir, "proc"), filepath.Join(dir, "tmp"), filepath.Join(dir, "run"), filepath.Join(dir, "var/lib"))
 	libraries := regexp.MustCompile(`(/\S+) \(0x`)
 	for _, program := range []string{
-		"/bin/dash", "/bin/cat", "/bin/grep", "/bin/mkdir", "/bin/rm", "/bin/sed", "/bin/sleep", "/usr/bin/sort", "/usr/bin/tr", "/bin/systemd-sysusers", "/bin/systemd-tmpfiles",
+		"/bin/bash", "/bin/dash", "/bin/cat", "/bin/grep", "/bin/mkdir", "/bin/rm", "/bin/sed", "/bin/sleep", "/usr/bin/sort", "/usr/bin/tr", "/bin/systemd-sysusers", "/bin/systemd-tmpfiles",
 	} {
 		files := []string{program}
 		for _, match := range libraries.FindAllStringSubmatch(command(t, "ldd", program), -1) {
@@ -373,7 +373,8 @@ func whoNamesIt(t *testing.T, script string) string {
 }
 
 // TestWhoNamesIt: whatever form a running keepalived has the check in, the
-// packages' scripts find it, or say that they cannot tell.
+// packages' scripts find it, or say that they cannot tell. Debian's sh is dash,
+// that of most others bash.
 func TestWhoNamesIt(t *testing.T) {
 	functions := whoNamesIt(t, "packaging/deb/prerm")
 	if other := whoNamesIt(t, "packaging/rpm/preun"); other != functions {
@@ -452,11 +453,12 @@ func TestWhoNamesIt(t *testing.T) {
 			// Its name, its folder and its command line are all that is looked at.
 			output := r.must("cd /; /tmp/keepalived -c 'echo ready; while :; do sleep 1; done' - " + c.options + " >/tmp/ready 2>&1 &\n" +
 				"while ! [ -s /tmp/ready ]; do sleep 0.01; done\n" +
-				"dash /tmp/look || echo \"exit status $?\"; kill $!; rm /tmp/ready")
-			want := "running=yes\n"
+				"for sh in dash 'bash --posix'; do echo $sh; LC_ALL=C $sh /tmp/look || echo \"exit status $?\"; done; kill $!; rm /tmp/ready")
+			found := "running=yes\n"
 			if c.named != "" {
-				want = c.named + "\n" + want
+				found = c.named + "\n" + found
 			}
+			want := "dash\n" + found + "bash --posix\n" + found
 			if output != want {
 				t.Errorf("got\n%swant\n%s", output, want)
 			}
