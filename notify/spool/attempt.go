@@ -46,35 +46,34 @@ func (d *drainer) waitForMore(ctx context.Context, name string, load int) bool {
 	return d.load != load && ctx.Err() == nil
 }
 
-// walk takes one channel through the entries in their order. An entry whose
-// attempt has failed waits until the others have had their turn: it may be one
-// that the receiver never takes.
+// walk takes one channel through the entries in the order of their events. While
+// the channel fails, what was tried longest ago comes first, so that entries which
+// the receiver never takes hold up no others; even then an event comes after the
+// earlier ones of its instance.
 func (d *drainer) walk(ctx context.Context, channel notify.Notifier, items []*item) {
-	d.mu.Lock()
-	failed := d.lines[channel.Name()].failed
-	d.mu.Unlock()
-	if failed != nil {
-		d.walkPast(ctx, channel, items, failed)
+	for d.walkOnce(ctx, channel, items) {
 	}
-	d.walkPast(ctx, channel, items, nil)
 }
 
-// walkPast is a walk that leaves out one entry, if any.
-func (d *drainer) walkPast(ctx context.Context, channel notify.Notifier, items []*item, last *item) {
+// walkOnce reports whether to walk again: an entry arrived, and another one was
+// passed by that had waited for it, or the channel had failed before.
+func (d *drainer) walkOnce(ctx context.Context, channel notify.Notifier, items []*item) bool {
 	name := channel.Name()
-	waiting := make(map[subject]bool) // instances whose earlier event is pending
 	hold := d.askedUntil(name, items, time.Now())
-	for _, item := range items {
+	turns, queued, failing := d.turns(name, items)
+	var arrived, waited bool
+	for _, item := range turns {
 		if ctx.Err() != nil {
-			return
+			return false
 		}
 		now := time.Now()
 		d.mu.Lock()
 		seen, outcome, line, enough := *item, item.outcome(name), *d.lines[name], d.enough
 		limited, due, pause := d.limited(name, now), d.due(outcome, now), d.pause(name)
+		waits := queued.waits(item, name)
 		d.mu.Unlock()
 		if enough {
-			return
+			return false
 		}
 		switch {
 		case seen.gone || outcome.State != Pending:
@@ -82,18 +81,64 @@ func (d *drainer) walkPast(ctx context.Context, channel notify.Notifier, items [
 			d.try(ctx, channel, item) // which costs nothing: no pause and no limit counts
 		case line.gaveUp && d.policy.old(item.made, now):
 			d.giveUp(item, name, gaveUp(item.made, now, outcome.Attempts, "the channel has failed for as long: "+line.down.Error()))
-		case seen.waits(waiting) || item == last:
-			seen.hold(waiting, true)
+		case waits:
+			waited = true
 		case !seen.tellable(d.immediate[name]) || pause.After(now) || hold.After(now) || limited.After(now) || due.After(now):
-			seen.hold(waiting, true)
 		default:
 			pending, asked := d.try(ctx, channel, item)
-			seen.hold(waiting, pending)
+			if arrived = arrived || !pending; arrived && failing {
+				return true
+			}
 			if asked.After(hold) {
 				hold = asked
 			}
 		}
 	}
+	return arrived && waited
+}
+
+// turns gives what is pending on a channel in the order in which it is to be
+// tried, and the same in the order of the events for each subject.
+func (d *drainer) turns(channel string, items []*item) (turns []*item, queued queues, failing bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	last := make(map[*item]time.Time)
+	queued = make(queues)
+	for _, item := range items {
+		outcome := item.outcome(channel)
+		if item.gone || outcome.State != Pending {
+			continue
+		}
+		turns = append(turns, item)
+		last[item] = outcome.LastAttempt
+		if !item.suspect { // one that may be of no account holds nothing up
+			for _, who := range item.subjects {
+				queued[who] = append(queued[who], item)
+			}
+		}
+	}
+	if failing = d.lines[channel].failures > 0; failing {
+		slices.SortStableFunc(turns, func(a, b *item) int { return last[a].Compare(last[b]) })
+	}
+	return turns, queued, failing
+}
+
+// queues are the pending entries of each subject in the order of their events.
+type queues map[subject][]*item
+
+// waits reports whether an earlier event of any of the item's subjects is pending
+// on the channel. The caller holds d.mu.
+func (q queues) waits(item *item, channel string) bool {
+	for _, who := range item.subjects {
+		queue := q[who]
+		for len(queue) > 0 && (queue[0].gone || queue[0].outcome(channel).State != Pending) {
+			queue = queue[1:]
+		}
+		if q[who] = queue; len(queue) > 0 && byName(queue[0], item) < 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // tellable reports whether a channel may have the item already.
@@ -163,6 +208,8 @@ func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) 
 		}
 	}
 	d.s.at("drain: trying")
+	d.underway(item, 1)
+	defer d.underway(item, -1) // until it is recorded
 	err = d.attempt(ctx, channel, notification)
 	now := time.Now()
 	d.used(name, now)
@@ -205,11 +252,11 @@ func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) 
 	case err != nil && outcome.State == Pending, outcome.State == Dead && !notify.IsPermanent(err):
 		line.down = err
 		if ctx.Err() == nil {
-			line.leave(err, item, outcome, d.policy)
+			line.leave(err, outcome, d.policy)
 		}
 		line.gaveUp = line.gaveUp || outcome.State == Dead
 	case err == nil:
-		line.failures = 0
+		line.failures, line.gaveUp = 0, false
 	}
 	d.count(name, entry.Event, outcome, err)
 	d.mu.Unlock()
@@ -220,10 +267,17 @@ func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) 
 		// A channel whose outcomes cannot be kept must not deliver the whole
 		// queue once more in every drain.
 		d.mu.Lock()
-		line.leave(recordErr, item, outcome, d.policy)
+		line.leave(recordErr, outcome, d.policy)
 		d.mu.Unlock()
 	}
 	return outcome.State == Pending, asked
+}
+
+// underway counts the attempts that are being made for an item.
+func (d *drainer) underway(item *item, more int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	item.underway += more
 }
 
 // skip records that a channel wants nothing of an item.
@@ -235,9 +289,9 @@ func (d *drainer) skip(item *item, channel string) {
 
 // leave leaves the channel alone for a while after an item has failed, but not
 // for longer than the item.
-func (l *line) leave(err error, failed *item, outcome Outcome, policy Policy) {
+func (l *line) leave(err error, outcome Outcome, policy Policy) {
 	l.failures++
-	l.down, l.failed, l.at = err, failed, outcome.LastAttempt
+	l.down, l.at = err, outcome.LastAttempt
 	l.until = l.at.Add(policy.backoff(l.failures))
 	if next := outcome.Next; !next.IsZero() && next.Before(l.until) {
 		l.until = next
@@ -352,10 +406,15 @@ func (d *drainer) count(channel string, event notify.Event, outcome Outcome, err
 	d.report.Channels[channel] = report
 }
 
-// giveUp ends an entry on a channel without an attempt.
+// giveUp ends an entry on a channel without an attempt, if it is still pending
+// there.
 func (d *drainer) giveUp(item *item, channel, reason string) {
 	d.mu.Lock()
 	outcome := item.outcome(channel)
+	if item.gone || outcome.State != Pending {
+		d.mu.Unlock()
+		return
+	}
 	outcome.State, outcome.LastError, outcome.Next, outcome.Asked = Dead, shorten(reason, maxError), time.Time{}, false
 	d.report.Dead++
 	report, counted := d.report.Channels[channel], d.counted.Channels[channel]

@@ -182,12 +182,11 @@ func (s *Spool) Drain(ctx context.Context, channels []notify.Notifier, policy Po
 
 // line is what a drain knows about one channel besides the outcomes.
 type line struct {
-	// down is the temporary failure, made at the time after it by this entry,
-	// after which the channel is left alone until then; failures counts those
-	// since the last success.
+	// down is the temporary failure, made at the time after it, after which the
+	// channel is left alone until then; failures counts those since the last
+	// success.
 	down     error
 	at       time.Time
-	failed   *item
 	until    time.Time
 	failures int
 	// resting is set while the channel waits for something to do.
@@ -229,6 +228,8 @@ type item struct {
 	reminds bool
 	// skipped are the channels that want nothing of it.
 	skipped map[string]bool
+	// underway counts the attempts that are being made.
+	underway int
 }
 
 func byName(a, b *item) int { return strings.Compare(a.name, b.name) }
@@ -303,7 +304,9 @@ type drainer struct {
 // pass does all that is due while the lock is held.
 func (d *drainer) pass(ctx context.Context) error {
 	d.tidyTmp()
-	d.woken() // whoever wants another try gets one
+	if d.woken() && d.caughtUp { // in the first pass everybody gets a try anyway
+		d.reconsider()
+	}
 	d.recall(time.Now())
 	if err := d.loadNew(ctx); err != nil {
 		return err
@@ -344,6 +347,7 @@ func (d *drainer) wait(ctx context.Context) bool {
 	}
 	if d.policy.hurried() {
 		patience, hurry = 0, nil
+		d.compose(ctx, time.Now())
 	}
 	names := d.names
 	if d.policy.LeaveImmediate {
@@ -521,14 +525,14 @@ func (d *drainer) nextOn(channel string, now time.Time) time.Time {
 	var first, hold time.Time
 	for _, item := range d.items {
 		outcome := item.outcome(channel)
+		if !item.gone && outcome.State == Pending && outcome.Asked && !d.policy.due(outcome, now) && outcome.Next.After(hold) {
+			hold = outcome.Next
+		}
 		if item.gone || outcome.State != Pending || !item.tellable(d.immediate[channel]) || item.waits(waiting) {
 			item.hold(waiting, outcome.State == Pending && !item.gone)
 			continue
 		}
 		item.hold(waiting, true)
-		if outcome.Asked && outcome.Next.After(hold) {
-			hold = outcome.Next
-		}
 		if due := d.due(outcome, now); first.IsZero() || due.Before(first) {
 			first = due
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -416,5 +417,117 @@ func TestDiskThatFillsUpWhileEventsAreGrouped(t *testing.T) {
 	wantTold(t, mail, "transition: VI_1 MASTER, VI_2 MASTER")
 	if report.Remaining != 0 {
 		t.Errorf("%+v", report)
+	}
+}
+
+// Several such entries, which take turns at failing, do not either: neither in a
+// drain that stays nor in those of hooks, which wait for no pause.
+func TestEntriesThatAreNeverTakenHoldNoOtherUp(t *testing.T) {
+	for _, hooks := range []bool{false, true} {
+		t.Run(fmt.Sprintf("hooks %t", hooks), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				spool := open(t, t.TempDir())
+				mail := &fake{name: "mail", answer: func(_ context.Context, event notify.Event) error {
+					if strings.HasPrefix(event.Name, "VI_poison") {
+						return errors.New("451 4.7.0 cannot scan this message")
+					}
+					return nil
+				}}
+				put(t, spool, event("VI_poison1", 1), event("VI_poison2", 2), event("VI_poison3", 3))
+				drainFor := func(limit time.Duration, policy Policy) {
+					ctx, cancel := context.WithTimeout(t.Context(), limit)
+					defer cancel()
+					if _, err := spool.Drain(ctx, []notify.Notifier{mail}, policy); err != nil {
+						t.Error(err)
+					}
+				}
+				const others = 8
+				for n := range others {
+					put(t, spool, event(fmt.Sprintf("VI_%d", n), 10))
+					if hooks {
+						drainFor(20*time.Second, Policy{Patience: 20 * time.Second, IgnoreBackoff: true})
+						time.Sleep(3 * time.Minute)
+					}
+				}
+				if !hooks {
+					drainFor(time.Hour, Policy{Patience: 24 * time.Hour})
+				}
+				taken := slices.DeleteFunc(mail.seen(), func(id string) bool { return strings.HasPrefix(id, "VI-poison") })
+				if len(taken) != others {
+					t.Errorf("%d of %d others arrived: %q", len(taken), others, taken)
+				}
+			})
+		})
+	}
+}
+
+// An earlier event that comes behind one which waits because the peer asked for
+// it waits as well, and nothing spins meanwhile.
+func TestEarlierEventBehindRetryAfterWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spool := open(t, t.TempDir())
+		looks := 0
+		spool.Trace(func(step string) {
+			if step == "drain: listed" {
+				looks++
+			}
+		})
+		mail := &fake{name: "mail", answer: func(context.Context, notify.Event) error {
+			return &notify.RetryAfterError{After: time.Minute, Err: errors.New("429 too many requests")}
+		}}
+		late := event("VI_1", 1) // its hook was slow
+		put(t, spool, event("VI_1", 100))
+		time.AfterFunc(500*time.Millisecond, func() { put(t, spool, late) })
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		if _, err := spool.Drain(ctx, []notify.Notifier{mail}, Policy{Patience: time.Hour, InitialBackoff: 100 * time.Millisecond}); err != nil {
+			t.Error(err)
+		}
+		if most := int(30*time.Second/idlePoll) + 10; looks > most || len(mail.seen()) != 1 {
+			t.Errorf("the queue was looked at %d times in 30 s, want %d at most; attempts on %q", looks, most, mail.seen())
+		}
+	})
+}
+
+// A queue that grows too large while its channels are at work loses its oldest
+// events, but none of those that are just being delivered, and none twice.
+func TestBoundedQueueUnderWork(t *testing.T) {
+	spool := open(t, t.TempDir())
+	channels := []*fake{
+		{name: "slow", answer: func(context.Context, notify.Event) error { time.Sleep(2 * time.Millisecond); return nil }},
+		{name: "slower", answer: func(context.Context, notify.Event) error { time.Sleep(3 * time.Millisecond); return nil }},
+	}
+	for n := range 20 {
+		put(t, spool, event("VI_1", n))
+	}
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for n := range 200 {
+			put(t, spool, event(fmt.Sprintf("VI_%d", n%50), 1000+n))
+		}
+	})
+	if _, err := spool.Drain(t.Context(), []notify.Notifier{channels[0], channels[1]}, Policy{MaxEntries: 20, Patience: time.Second}); err != nil {
+		t.Error(err)
+	}
+	writer.Wait()
+	dead, _, err := spool.Dead(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := map[string]bool{}
+	for _, letter := range dead {
+		for name, outcome := range letter.Channels {
+			given[letter.Event.ID+" on "+name] = outcome.State == Dead
+		}
+	}
+	for _, channel := range channels {
+		for i, id := range channel.seen() {
+			if given[id+" on "+channel.name] {
+				t.Errorf("%s had %s, which was given up as well", channel.name, id)
+			}
+			if slices.Contains(channel.seen()[:i], id) {
+				t.Errorf("%s had %s twice", channel.name, id)
+			}
+		}
 	}
 }

@@ -147,3 +147,21 @@ func TestEndOfAFlapWaitsForTheDisk(t *testing.T) {
 		wantTold(t, mail, "flapping 6: VI_1 MASTER, VI_1 BACKUP, VI_1 MASTER, VI_1 BACKUP, VI_1 MASTER, VI_1 BACKUP", "settled 6: VI_1 BACKUP")
 	})
 }
+
+// A signal that comes between the grouping and the wait leaves nothing behind.
+func TestHurryInTheMiddleOfARound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spool := open(t, t.TempDir())
+		hurry := make(chan struct{})
+		mail := &reader{name: "mail"}
+		journal := &reader{name: "journal", answer: func() error { close(hurry); return nil }}
+		put(t, spool, happened("VI_1", notify.Stop))
+		report := drainFor(t, spool, Policy{
+			Grouping: usual(), Immediate: []string{"journal"}, LeaveImmediate: true,
+			Hurry: hurry, Patience: 20 * time.Second, IgnoreBackoff: true,
+		}, journal, mail)
+		if report.Remaining != 0 || len(mail.got) != 1 {
+			t.Errorf("mail was told %d times, %d remain", len(mail.got), report.Remaining)
+		}
+	})
+}

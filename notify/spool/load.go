@@ -244,31 +244,55 @@ func (d *drainer) giveUpAwaited(now time.Time) {
 	d.mu.Unlock()
 	for _, item := range items {
 		for _, name := range d.policy.Awaited {
-			if outcome := item.outcome(name); !item.gone && outcome.State == Pending && d.policy.old(item.made, now) {
-				d.giveUp(item, name, gaveUp(item.made, now, outcome.Attempts, "the channel could not be used"))
+			d.mu.Lock()
+			attempts, old := item.outcome(name).Attempts, d.policy.old(item.made, now)
+			d.mu.Unlock()
+			if old {
+				d.giveUp(item, name, gaveUp(item.made, now, attempts, "the channel could not be used"))
 			}
 		}
 	}
 }
 
-// enforceLimits gives up the oldest entries of a queue that is too large.
+// enforceLimits gives up the oldest entries of a queue that is too large, but
+// none for which an attempt is being made.
 func (d *drainer) enforceLimits(ctx context.Context) {
-	d.mu.Lock()
-	items := slices.DeleteFunc(slices.Clone(d.items), func(item *item) bool { return item.gone })
-	d.mu.Unlock()
-	var bytes int64
-	for _, item := range items {
-		bytes += item.size
-	}
-	for len(items) > 0 && (len(items) > d.policy.MaxEntries || bytes > d.policy.MaxBytes) && ctx.Err() == nil {
-		oldest := items[0]
-		reason := fmt.Sprintf("queue full: at most %d entries and %d bytes are kept", d.policy.MaxEntries, d.policy.MaxBytes)
-		for _, channel := range d.wanted() {
-			if !oldest.gone && oldest.outcome(channel).State == Pending {
-				d.giveUp(oldest, channel, reason)
-			}
+	reason := fmt.Sprintf("queue full: at most %d entries and %d bytes are kept", d.policy.MaxEntries, d.policy.MaxBytes)
+	for ctx.Err() == nil {
+		oldest := d.surplus()
+		if oldest == nil {
+			return
 		}
-		bytes -= oldest.size
-		items = items[1:]
+		for _, channel := range d.wanted() {
+			d.giveUp(oldest, channel, reason)
+		}
+		d.mu.Lock()
+		stays := !oldest.gone
+		d.mu.Unlock()
+		if stays {
+			return // it cannot be recorded, which is warned of
+		}
 	}
+}
+
+// surplus is the oldest entry of a queue that is too large.
+func (d *drainer) surplus() (oldest *item) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var entries int
+	var bytes int64
+	for _, item := range d.items {
+		if item.gone {
+			continue
+		}
+		entries++
+		bytes += item.size
+		if oldest == nil && item.underway == 0 {
+			oldest = item
+		}
+	}
+	if entries <= d.policy.MaxEntries && bytes <= d.policy.MaxBytes {
+		return nil
+	}
+	return oldest
 }

@@ -69,6 +69,9 @@ func (d *drainer) reconsider() {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for _, line := range d.lines {
+		line.gaveUp = false
+	}
 	d.fresh = time.Now()
 	d.wake()
 }

@@ -100,3 +100,64 @@ func TestDrainEndsWhenItIsEnough(t *testing.T) {
 		})
 	}
 }
+
+// A person asks for another try just as a pass ends for which another follows.
+func TestWokenBetweenTwoPasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spool := open(t, t.TempDir())
+		mended := false
+		mail := &fake{name: "mail", answer: func(context.Context, notify.Event) error {
+			if !mended {
+				return &notify.RetryAfterError{After: time.Hour, Err: errors.New("429 too many requests")}
+			}
+			return nil
+		}}
+		first := event("VI_1", 1)
+		spool.Trace(func(step string) {
+			if step == "drain: unlocked" && !mended {
+				mended = true
+				put(t, spool, event("VI_2", 2))
+				if err := spool.Retry(t.Context(), first.ID); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		put(t, spool, first)
+		report, err := spool.Drain(t.Context(), []notify.Notifier{mail}, Policy{Patience: time.Minute})
+		if err != nil || report.Remaining != 0 {
+			t.Errorf("%d remain though a person asked for another try: %v", report.Remaining, err)
+		}
+	})
+}
+
+// What was given up for its age is tried again when a person asks for it, also
+// by a drain that has given up on the channel.
+func TestRetryOfWhatADrainGaveUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spool := open(t, t.TempDir())
+		down := true
+		mail := &fake{name: "mail", answer: func(context.Context, notify.Event) error {
+			if down {
+				return errors.New("connection refused")
+			}
+			return nil
+		}}
+		put(t, spool, event("VI_1", 1))
+		time.AfterFunc(19*time.Minute, func() { put(t, spool, event("VI_2", 2)) })
+		time.AfterFunc(30*time.Minute, func() {
+			down = false
+			if _, err := spool.RetryAll(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if _, err := spool.Drain(ctx, []notify.Notifier{mail}, Policy{Patience: 10 * time.Hour, MaxAge: 20 * time.Minute}); err != nil {
+			t.Error(err)
+		}
+		dead, _, err := spool.Dead(t.Context())
+		if err != nil || len(dead) != 0 {
+			t.Errorf("%d events are still given up: %v", len(dead), err)
+		}
+	})
+}
