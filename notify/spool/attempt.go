@@ -177,6 +177,10 @@ func (d *drainer) askedUntil(channel string, items []*item, now time.Time) (unti
 // pending on the channel, and until when the peer wants no other.
 func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) (pending bool, asked time.Time) {
 	name := channel.Name()
+	if !d.begin(name, item) {
+		return false, asked
+	}
+	defer d.end(name) // when it is recorded
 	entry, _, err := d.s.readEntry(queueDir, item.name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // dropped by hand meanwhile
@@ -208,8 +212,6 @@ func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) 
 		}
 	}
 	d.s.at("drain: trying")
-	d.underway(item, 1)
-	defer d.underway(item, -1) // until it is recorded
 	err = d.attempt(ctx, channel, notification)
 	now := time.Now()
 	d.used(name, now)
@@ -273,11 +275,22 @@ func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) 
 	return outcome.State == Pending, asked
 }
 
-// underway counts the attempts that are being made for an item.
-func (d *drainer) underway(item *item, more int) {
+// begin says that a channel is at work on an item, which nobody gives up on it
+// until the end. It reports false if somebody has meanwhile.
+func (d *drainer) begin(channel string, item *item) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	item.underway += more
+	if item.gone || item.outcome(channel).State != Pending {
+		return false
+	}
+	d.lines[channel].trying = item
+	return true
+}
+
+func (d *drainer) end(channel string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines[channel].trying = nil
 }
 
 // skip records that a channel wants nothing of an item.
@@ -407,15 +420,17 @@ func (d *drainer) count(channel string, event notify.Event, outcome Outcome, err
 }
 
 // giveUp ends an entry on a channel without an attempt, if it is still pending
-// there.
+// there and not being tried.
 func (d *drainer) giveUp(item *item, channel, reason string) {
 	d.mu.Lock()
 	outcome := item.outcome(channel)
-	if item.gone || outcome.State != Pending {
+	line := d.lines[channel] // nil if it cannot be used
+	if item.gone || outcome.State != Pending || line != nil && line.trying == item {
 		d.mu.Unlock()
 		return
 	}
 	outcome.State, outcome.LastError, outcome.Next, outcome.Asked = Dead, shorten(reason, maxError), time.Time{}, false
+	item.outcomes[channel] = outcome // from here on nobody begins with it
 	d.report.Dead++
 	report, counted := d.report.Channels[channel], d.counted.Channels[channel]
 	report.Dead++

@@ -189,6 +189,8 @@ type line struct {
 	at       time.Time
 	until    time.Time
 	failures int
+	// trying is the entry that the channel is at work on.
+	trying *item
 	// resting is set while the channel waits for something to do.
 	resting bool
 	// gaveUp is set once an event passed the age limit: the others of that age
@@ -228,8 +230,6 @@ type item struct {
 	reminds bool
 	// skipped are the channels that want nothing of it.
 	skipped map[string]bool
-	// underway counts the attempts that are being made.
-	underway int
 }
 
 func byName(a, b *item) int { return strings.Compare(a.name, b.name) }

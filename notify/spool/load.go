@@ -270,7 +270,7 @@ func (d *drainer) enforceLimits(ctx context.Context) {
 		stays := !oldest.gone
 		d.mu.Unlock()
 		if stays {
-			return // it cannot be recorded, which is warned of
+			return // a channel has begun on it, or it cannot be recorded: at the next look
 		}
 	}
 }
@@ -279,6 +279,10 @@ func (d *drainer) enforceLimits(ctx context.Context) {
 func (d *drainer) surplus() (oldest *item) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	tried := map[*item]bool{}
+	for _, line := range d.lines {
+		tried[line.trying] = true
+	}
 	var entries int
 	var bytes int64
 	for _, item := range d.items {
@@ -287,7 +291,7 @@ func (d *drainer) surplus() (oldest *item) {
 		}
 		entries++
 		bytes += item.size
-		if oldest == nil && item.underway == 0 {
+		if oldest == nil && !tried[item] {
 			oldest = item
 		}
 	}
