@@ -160,13 +160,15 @@ func (p Policy) hurried() bool {
 	}
 }
 
-// grouping are the rules of grouping now; nil for none.
+// grouping are the rules of grouping now; nil for none. Who is in a hurry waits for
+// nothing that may belong to a message, but word of a flap is held back all the
+// same: a keepalived that is restarted again and again is one.
 func (p Policy) grouping() *Grouping {
 	if p.Grouping == nil || !p.hurried() {
 		return p.Grouping
 	}
 	hurried := *p.Grouping
-	hurried.Wait, hurried.Interval, hurried.FlapSettle = 0, 0, 0
+	hurried.Wait, hurried.Interval = 0, 0
 	return &hurried
 }
 
