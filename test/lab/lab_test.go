@@ -257,6 +257,14 @@ func (l *lab) install(ctx context.Context, c *configuration) error {
 	if err := l.network.disown(); err != nil {
 		return err
 	}
+	if err := l.serve(ctx, c); err != nil {
+		return err
+	}
+	return l.healthy(ctx, c)
+}
+
+// serve starts the configuration's servers, and HAProxy on both nodes.
+func (l *lab) serve(ctx context.Context, c *configuration) error {
 	addresses, err := c.servers()
 	if err != nil {
 		return err
@@ -269,7 +277,7 @@ func (l *lab) install(ctx context.Context, c *configuration) error {
 			return fmt.Errorf("%w\n%s", err, n.run(ctx, "journalctl", "-q", "--no-pager", "-u", "haproxy", "-n", "20").text())
 		}
 	}
-	return l.healthy(ctx, c)
+	return nil
 }
 
 // healthy waits until the check passes on both nodes.

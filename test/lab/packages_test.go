@@ -128,19 +128,7 @@ func (l *lab) bare(ctx context.Context, c *configuration) error {
 			}
 		}
 	}
-	addresses, err := c.servers()
-	if err != nil {
-		return err
-	}
-	if err := l.servers.start(addresses...); err != nil {
-		return err
-	}
-	for _, n := range l.nodes() {
-		if err := n.script(ctx, "systemctl start haproxy"); err != nil {
-			return err
-		}
-	}
-	return nil
+	return l.serve(ctx, c)
 }
 
 // files lists what could be left behind on node a: files outside of the
