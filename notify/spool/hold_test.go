@@ -165,3 +165,21 @@ func TestHurryInTheMiddleOfARound(t *testing.T) {
 		}
 	})
 }
+
+// Who is in a hurry tells a transition at once, but not the third of a minute:
+// a keepalived that is restarted again and again is a flap like any other.
+func TestHurryHoldsAFlapBackAllTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spool := open(t, t.TempDir())
+		mail := &reader{name: "mail"}
+		hurry := make(chan struct{})
+		close(hurry)
+		policy := Policy{Grouping: usual(), Hurry: hurry, Patience: 20 * time.Second, IgnoreBackoff: true}
+		for _, state := range []notify.State{notify.Backup, notify.Master, notify.Backup} {
+			put(t, spool, happened("VI_1", state))
+			drainFor(t, spool, policy, mail)
+			time.Sleep(5 * time.Second)
+		}
+		wantTold(t, mail, "transition: VI_1 BACKUP", "transition: VI_1 MASTER")
+	})
+}
