@@ -139,7 +139,16 @@ func TestFlapOfTwentyTransitionsIsThreeMessages(t *testing.T) {
 			var hooks sync.WaitGroup
 			for i := range transitions {
 				state := []notify.State{notify.Master, notify.Backup}[i%2]
-				hooks.Go(func() { n.failOver(state, "VI_1") })
+				// In this order: hooks that begin to run in another one tell when they were called.
+				hook := n.command("notify", string(state), "VI_1")
+				if err := hook.Start(); err != nil {
+					t.Fatal(err)
+				}
+				hooks.Go(func() {
+					if err := hook.Wait(); err != nil {
+						t.Errorf("%s: %v", state, err)
+					}
+				})
 				time.Sleep(pause) // the pace of the flap
 			}
 			hooks.Wait()

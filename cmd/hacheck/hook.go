@@ -31,9 +31,10 @@ const freshVerdict = time.Minute
 // gather makes the event for a call of keepalived. It cannot fail: what could
 // not be found out becomes a note.
 func (a *app) gather(call keepalived.Event) notify.Event {
+	called := calledAt(a.started)
 	event := notify.Event{
-		ID:    spool.NewID(a.started),
-		Time:  a.started,
+		ID:    spool.NewID(called),
+		Time:  called,
 		Kind:  notify.Kind(call.Kind),
 		Name:  call.Name,
 		State: notify.State(call.State),
