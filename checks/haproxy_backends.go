@@ -275,15 +275,8 @@ func (r *backendReport) result() Result {
 	default:
 		result.Status = Unknown
 	}
-	worstFirst := slices.Clone(r.backends)
-	slices.SortStableFunc(worstFirst, func(a, b *backend) int {
-		if c := cmp.Compare(rank(a), rank(b)); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.row.Proxy, b.row.Proxy)
-	})
 	named := 0
-	for _, b := range worstFirst {
+	for _, b := range r.worstFirst() {
 		if b.status() == Fail || b.status() == Unknown && !r.unseen(b) {
 			if named++; named <= namedBackends {
 				words = append(words, b.reason())
@@ -316,17 +309,24 @@ func (r *backendReport) result() Result {
 	return result
 }
 
-// rank orders backends for people: down, not known, up.
-func rank(b *backend) int {
-	switch status := b.status(); {
-	case status == Fail:
-		return 0
-	case status == Unknown && b.looked:
-		return 1
-	case status == Unknown:
-		return 2
+// worstFirst gives the backends in the order in which people look at them: down,
+// not known, up, and within each as HAProxy lists them, which is that of
+// haproxy.cfg.
+func (r *backendReport) worstFirst() []*backend {
+	var down, unknown, unseen, up []*backend
+	for _, b := range r.backends {
+		switch status := b.status(); {
+		case status == Fail:
+			down = append(down, b)
+		case status == Unknown && b.looked:
+			unknown = append(unknown, b)
+		case status == Unknown:
+			unseen = append(unseen, b)
+		default:
+			up = append(up, b)
+		}
 	}
-	return 3
+	return slices.Concat(down, unknown, unseen, up)
 }
 
 // backends judges the backends of an answer, asking for servers as needed.
@@ -367,8 +367,8 @@ func (h *HAProxy) backends(ctx context.Context, a answer, patience time.Duration
 // rows have them.
 func (h *HAProxy) collect(rows []haproxy.Row) *backendReport {
 	report := &backendReport{require: h.WantBackends.Require}
-	byID := map[int]*backend{}
-	var names []string
+	byID := make(map[int]*backend, len(rows))
+	names := make([]string, 0, len(rows))
 	for _, row := range rows {
 		if row.Type != haproxy.RowBackend {
 			continue

@@ -126,9 +126,9 @@ func TestHAProxyTenListensWithoutChecks(t *testing.T) {
 		return fmt.Sprintf("%s is not checked by HAProxy, 127.0.0.1:%d: connection refused", name, servers[name])
 	}
 	result := runWithin(t, checkOf(p.Config), 900*time.Millisecond)
-	expect(t, result, Fail, "backend console has no usable server ("+dead("console-1")+"); "+
+	expect(t, result, Fail, "backend mysql has no usable server ("+dead("mysql-1")+"); "+
+		"backend redis has no usable server ("+dead("redis-1")+"); "+
 		"backend files has no usable server ("+dead("files-1")+", "+dead("files-2")+"); "+
-		"backend gateway has no usable server ("+dead("gateway-1")+", "+dead("gateway-2")+"); "+
 		"and 7 more; 0 of 10 backends up")
 	if n := len(result.Parts[3].Parts); n != 10 {
 		t.Errorf("%d backends are parts of the result, not 10", n)
@@ -150,7 +150,7 @@ func TestHAProxyTenListensWithoutChecks(t *testing.T) {
 	off := checkOf(p.Config)
 	off.ProbeUnchecked = false
 	result = runWithin(t, off, 900*time.Millisecond)
-	if result.Status != Warn || !strings.HasPrefix(result.Reason, "backend console is up by HAProxy's word alone (console-1 is not checked by HAProxy); ") ||
+	if result.Status != Warn || !strings.HasPrefix(result.Reason, "backend mysql is up by HAProxy's word alone (mysql-1 is not checked by HAProxy); ") ||
 		!strings.HasSuffix(result.Reason, "and 7 more; 0 of 10 backends up, 10 not known") {
 		t.Errorf("without probes: %s: %s", result.Status, result.Reason)
 	}
@@ -387,7 +387,7 @@ backend follows
 `, live, dead, free[2], free[3]))
 	refused := fmt.Sprintf("was not checked yet, 127.0.0.1:%d: connection refused", dead)
 	expect(t, runWithin(t, checkOf(p.Config), 5*time.Second), Warn,
-		"backend follows has no usable server (c1 "+refused+"); backend second has no usable server (b1 "+refused+"); 1 of 3 backends up")
+		"backend second has no usable server (b1 "+refused+"); backend follows has no usable server (c1 "+refused+"); 1 of 3 backends up")
 	listen(t, dead)
 	expect(t, runWithin(t, checkOf(p.Config), 5*time.Second), Pass, "3 of 3 backends up")
 }

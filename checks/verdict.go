@@ -132,6 +132,17 @@ func LoadVerdict(runDir, name string) (Verdict, error) {
 	return v, nil
 }
 
+// StatVerdict describes the file in which the last verdict of the check called
+// name is kept. Every SaveVerdict makes another file: os.SameFile and the time of
+// its change tell whether a verdict that was loaded is still the last one.
+func StatVerdict(runDir, name string) (fs.FileInfo, error) {
+	file, err := verdictFile(name)
+	if err != nil {
+		return nil, err
+	}
+	return os.Lstat(filepath.Join(runDir, verdictDir, file))
+}
+
 func loadNamed(runDir, name string) (Verdict, error) {
 	file, err := verdictFile(name)
 	if err != nil {

@@ -95,6 +95,7 @@ const (
 	colTracked
 	colAddr
 	colMode
+	statColumns // how many there are
 )
 
 // statColumnOf finds the column of a header name; names Row has no place for,
@@ -147,8 +148,10 @@ type StatReader struct {
 	record  []byte
 	fields  []field
 	quoted  []byte
-	row     int
-	done    bool
+	// before has the texts of the row before: most rows repeat most of them.
+	before [statColumns]string
+	row    int
+	done   bool
 }
 
 // field is a piece of the record; quoted fields still have their quotes.
@@ -216,19 +219,16 @@ func (r *StatReader) Next() (Row, error) {
 	if len(r.fields) <= r.last {
 		return Row{}, fmt.Errorf("%w: row %d of show stat has %d columns, %d were announced", ErrFormat, r.row, len(r.fields), len(r.columns))
 	}
-	// One string for the whole record; the fields are parts of it.
-	text := string(r.record)
 	row := Row{Weight: -1, Active: -1, Backup: -1, ProxyID: -1}
 	for i, column := range r.columns[:r.last+1] {
 		if column == colNone {
 			continue
 		}
-		f := r.fields[i]
-		value := text[f.start:f.end]
-		if f.quoted {
-			value = r.unquote(f)
+		text := r.text(r.fields[i])
+		if string(text) != r.before[column] {
+			r.before[column] = string(text)
 		}
-		if err := row.set(column, value); err != nil {
+		if err := row.set(column, r.before[column]); err != nil {
 			return Row{}, fmt.Errorf("%w: row %d of show stat: %v", ErrFormat, r.row, err)
 		}
 	}
@@ -380,11 +380,14 @@ func (r *StatReader) appendLine() error {
 	}
 }
 
-// unquote returns the text of a quoted field of the record.
-func (r *StatReader) unquote(f field) string {
+// text returns the text of a field of the record, valid until the next call.
+func (r *StatReader) text(f field) []byte {
+	if !f.quoted {
+		return r.record[f.start:f.end]
+	}
 	text := r.record[f.start+1 : f.end-1]
 	if !bytes.Contains(text, []byte(`""`)) {
-		return string(text)
+		return text
 	}
 	r.quoted = r.quoted[:0]
 	for i := 0; i < len(text); i++ {
@@ -393,7 +396,7 @@ func (r *StatReader) unquote(f field) string {
 			i++ // the second of two
 		}
 	}
-	return string(r.quoted)
+	return r.quoted
 }
 
 // trimEOL removes one line end.

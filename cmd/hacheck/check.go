@@ -317,11 +317,12 @@ func (a *app) run(settings *config.Check, keepAs string) error {
 		timeout = a.flags.timeout
 	}
 	maintenance := a.askMaintenance()
+	last := a.askVerdict(keepAs)
 	verdict := a.decide(check, timeout)
 	if !a.ignoreMaintenance {
 		verdict = a.drained(verdict, maintenance)
 	}
-	a.remember(verdict, keepAs)
+	a.remember(verdict, keepAs, last)
 	a.printVerdict(verdict)
 	return errSaid(codeOfStatus(verdict.Status))
 }
@@ -380,7 +381,7 @@ func (a *app) refuse(name string, err error) error {
 	a.remember(checks.Verdict{
 		Result: checks.Result{Name: name, Status: checks.Unknown, Reason: first},
 		Time:   a.started, Took: time.Since(a.started),
-	}, name)
+	}, name, a.askVerdict(name))
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,14 +18,14 @@ import (
 const journalBudget = 50 * time.Millisecond
 
 // remember keeps the verdict under a name for the notify hook and tells the
-// journal when it differs from the one before. Neither can change the verdict:
-// what goes wrong here is a warning.
-func (a *app) remember(verdict checks.Verdict, name string) {
+// journal when it differs from the one before, which last may know already.
+// Neither can change the verdict: what goes wrong here is a warning.
+func (a *app) remember(verdict checks.Verdict, name string, last *lookup[lastVerdict]) {
 	verdict.Name = name
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		a.keep(verdict)
+		a.keep(verdict, last)
 	}()
 	select {
 	case <-done:
@@ -37,8 +38,8 @@ func (a *app) remember(verdict checks.Verdict, name string) {
 // unless the file system hangs. The exit code waits for it.
 const rememberBudget = 40*time.Millisecond + journalBudget
 
-func (a *app) keep(verdict checks.Verdict) {
-	before, known, err := a.replace(verdict)
+func (a *app) keep(verdict checks.Verdict, last *lookup[lastVerdict]) {
+	before, known, err := a.replace(verdict, last)
 	if err != nil {
 		a.log.Warn("cannot keep the verdict for the notify hook", "error", err)
 		// Without a memory every run looks like a change. A line a second for a
@@ -73,8 +74,16 @@ const changeWait = 20 * time.Millisecond
 // replace keeps the verdict and gives the one before. Two runs at once, as when
 // keepalived starts the next before the last has ended, would both find the same
 // one before: a change is kept one at a time.
-func (a *app) replace(verdict checks.Verdict) (before checks.Verdict, known bool, err error) {
-	before, known = a.lastVerdict(verdict.Name)
+func (a *app) replace(verdict checks.Verdict, last *lookup[lastVerdict]) (before checks.Verdict, known bool, err error) {
+	<-last.done // the caller has a clock
+	found, err := last.value, last.err
+	if file, _ := checks.StatVerdict(a.config.RunDir, verdict.Name); !sameVersion(file, found.file) {
+		found, err = a.readVerdict(verdict.Name)
+	}
+	if err != nil {
+		a.log.Warn("cannot read the last verdict", "error", err)
+	}
+	before, known = found.Verdict, found.known
 	if !known || before.Status != verdict.Status {
 		ctx, cancel := context.WithTimeout(context.Background(), changeWait)
 		defer cancel()
@@ -89,12 +98,37 @@ func (a *app) replace(verdict checks.Verdict) (before checks.Verdict, known bool
 	return before, known, checks.SaveVerdict(a.config.RunDir, verdict)
 }
 
-func (a *app) lastVerdict(name string) (checks.Verdict, bool) {
-	last, err := checks.LoadVerdict(a.config.RunDir, name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		a.log.Warn("cannot read the last verdict", "error", err)
+// lastVerdict is the verdict that was kept last, and the file it was read from.
+type lastVerdict struct {
+	checks.Verdict
+	known bool
+	file  fs.FileInfo
+}
+
+// askVerdict begins to read the last verdict, beside the check: parsing the parts
+// of a large HAProxy takes longer than writing them.
+func (a *app) askVerdict(name string) *lookup[lastVerdict] {
+	return lookUp(func() (lastVerdict, error) { return a.readVerdict(name) })
+}
+
+func (a *app) readVerdict(name string) (last lastVerdict, err error) {
+	// The file first: a verdict that is replaced meanwhile counts as an old one.
+	last.file, _ = checks.StatVerdict(a.config.RunDir, name)
+	last.Verdict, err = checks.LoadVerdict(a.config.RunDir, name)
+	last.known = err == nil
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
 	}
-	return last, err == nil
+	return last, err
+}
+
+// sameVersion reports whether two looks at a verdict's file, nil for none, saw
+// the same one.
+func sameVersion(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime())
 }
 
 var verdictPriority = map[checks.Status]journal.Priority{

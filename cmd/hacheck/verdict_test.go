@@ -30,7 +30,7 @@ func TestOneRunTellsAChange(t *testing.T) {
 		var group sync.WaitGroup
 		for range 4 {
 			group.Go(func() {
-				before, known, err := a.replace(verdict)
+				before, known, err := a.replace(verdict, a.askVerdict(verdict.Name))
 				if err != nil || !known {
 					t.Errorf("the verdict before is known: %t, %v", known, err)
 				}
@@ -53,5 +53,28 @@ func TestOneRunTellsAChange(t *testing.T) {
 	// exceed now and then.
 	if twice > rounds/5 {
 		t.Errorf("%d of %d changes were told more than once", twice, rounds)
+	}
+}
+
+// A verdict that another run keeps while this one's check runs is the one before.
+func TestVerdictReplacedMeanwhile(t *testing.T) {
+	settings := config.Default()
+	settings.RunDir = filepath.Join(t.TempDir(), "run")
+	a := &app{config: settings, log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	verdict := checks.Verdict{Result: checks.Result{Name: "haproxy", Status: checks.Pass, Reason: "fine"}, Time: time.Now()}
+	for _, other := range []checks.Status{checks.Fail, checks.Pass, checks.Unknown, checks.Fail} {
+		last := a.askVerdict("haproxy")
+		<-last.done
+		if last.err != nil {
+			t.Fatal(last.err)
+		}
+		between := verdict
+		between.Status = other
+		if err := checks.SaveVerdict(settings.RunDir, between); err != nil {
+			t.Fatal(err)
+		}
+		if before, known, err := a.replace(verdict, last); err != nil || !known || before.Status != other {
+			t.Errorf("the verdict before is %v, known %t, %v; want %v", before.Status, known, err, other)
+		}
 	}
 }
