@@ -391,19 +391,17 @@ func (h *HAProxy) firstQueries(s sources) []haproxy.StatQuery {
 	for _, name := range h.WantBackends.Include {
 		queries = append(queries, haproxy.StatQuery{Proxy: name, Backends: true, Servers: true})
 	}
-	frontends := 0
+	// One open frontend is enough; look asks for the others if this one is not.
+	frontends := haproxy.StatQuery{Frontends: true}
 	if s.config != nil {
-		for _, proxy := range s.config.Proxies {
-			if frontends < 4 && proxy.Kind.HasFrontend() && !proxy.Disabled && haproxy.ValidProxyName(proxy.Name) {
-				queries = append(queries, haproxy.StatQuery{Proxy: proxy.Name, Frontends: true})
-				frontends++
-			}
+		first := slices.IndexFunc(s.config.Proxies, func(p haproxy.Proxy) bool {
+			return p.Kind.HasFrontend() && !p.Disabled && haproxy.ValidProxyName(p.Name)
+		})
+		if first >= 0 {
+			frontends.Proxy = s.config.Proxies[first].Name
 		}
 	}
-	if frontends == 0 {
-		queries = append(queries, haproxy.StatQuery{Frontends: true})
-	}
-	return queries
+	return append(queries, frontends)
 }
 
 // ask puts queries to the first socket that answers.
