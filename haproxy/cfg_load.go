@@ -25,28 +25,49 @@ const (
 	sectionOther // known to HAProxy, of no interest here
 )
 
-// sectionKeyword returns the section a keyword opens. A section that is
-// missing here would leak its lines into the one before it; these are all of
-// HAProxy 1.8 to 3.4 and of HAProxy Enterprise's documentation.
+// sectionKeywords open a section. One that is missing here would leak its lines
+// into the section before it; these are all of HAProxy 1.8 to 3.4 and of HAProxy
+// Enterprise's documentation.
+var sectionKeywords = [...]struct {
+	word string
+	kind section
+}{
+	{"global", sectionGlobal}, {"defaults", sectionDefaults},
+	{"frontend", sectionFrontend}, {"backend", sectionBackend}, {"listen", sectionListen},
+	{"acme", sectionOther}, {"aggregations", sectionOther}, {"bot-mgmt-profile", sectionOther},
+	{"cache", sectionOther}, {"captcha", sectionOther}, {"crt-store", sectionOther},
+	{"dynamic-update", sectionOther}, {"fcgi-app", sectionOther}, {"healthcheck", sectionOther},
+	{"http-errors", sectionOther}, {"log-forward", sectionOther}, {"log-profile", sectionOther},
+	{"mailers", sectionOther}, {"namespace_list", sectionOther}, {"peers", sectionOther},
+	{"program", sectionOther}, {"resolvers", sectionOther}, {"ring", sectionOther},
+	{"traces", sectionOther}, {"udp-lb", sectionOther}, {"userlist", sectionOther},
+	{"waf-global", sectionOther}, {"waf-profile", sectionOther},
+}
+
+// sectionKeyword returns the section a keyword opens.
 func sectionKeyword(word []byte) (section, bool) {
-	switch string(word) {
-	case "global":
-		return sectionGlobal, true
-	case "defaults":
-		return sectionDefaults, true
-	case "frontend":
-		return sectionFrontend, true
-	case "backend":
-		return sectionBackend, true
-	case "listen":
-		return sectionListen, true
-	case "acme", "aggregations", "bot-mgmt-profile", "cache", "captcha", "crt-store", "dynamic-update",
-		"fcgi-app", "healthcheck", "http-errors", "log-forward", "log-profile", "mailers",
-		"namespace_list", "peers", "program", "resolvers", "ring", "traces", "udp-lb", "userlist",
-		"waf-global", "waf-profile":
-		return sectionOther, true
+	for i := range sectionKeywords {
+		if keyword := &sectionKeywords[i]; string(word) == keyword.word {
+			return keyword.kind, true
+		}
 	}
 	return sectionNone, false
+}
+
+// passes reports whether the first letter of a line tells that it does not
+// matter: no section begins with it, and nothing that is read in the present one.
+// In a large file that is nearly every line, as most are those of servers.
+func (l *loader) passes(first byte) bool {
+	switch l.section {
+	case sectionOther:
+	case sectionDefaults, sectionFrontend, sectionBackend, sectionListen:
+		if l.want&WantServers != 0 {
+			return false
+		}
+	default:
+		return false
+	}
+	return first == 's' || first == 'o'
 }
 
 // wanted reports whether lines with this keyword are read in the present section.
@@ -201,7 +222,7 @@ func (l *loader) line(line []byte) bool {
 	for len(line) > 0 && isSpace(line[0]) {
 		line = line[1:]
 	}
-	if len(line) == 0 || line[0] == '#' || line[0] == '[' { // '[' opens a scope, which means nothing here
+	if len(line) == 0 || line[0] == '#' || line[0] == '[' || l.passes(line[0]) { // '[' opens a scope, which means nothing here
 		return true
 	}
 	word := line

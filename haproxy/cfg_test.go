@@ -703,3 +703,34 @@ func TestCRLFAndScopes(t *testing.T) {
 		t.Errorf("got %+v", cfg)
 	}
 }
+
+// A line that is passed over by its first letter would not have been read.
+func TestPassedLinesDoNotMatter(t *testing.T) {
+	words := []string{
+		"stats", "unix-bind", "setenv", "presetenv", "unsetenv", "resetenv", "localpeer", "mode", "disabled", "enabled",
+		"bind", "server", "server-template", "default-server", "source", `"stats"`, `\stats`, ".if",
+	}
+	for _, keyword := range sectionKeywords {
+		words = append(words, keyword.word)
+	}
+	passed := 0
+	for section := sectionNone; section <= sectionOther; section++ {
+		for want := Want(0); want <= WantSockets|WantBinds|WantServers; want++ {
+			l := newLoader(ConfigOptions{Only: want})
+			l.section = section
+			for _, word := range words {
+				_, opens := sectionKeyword([]byte(word))
+				passes := l.passes(word[0])
+				if passes && (opens || l.wanted([]byte(word))) {
+					t.Errorf("section %d, want %b: %s is passed over", section, want, word)
+				}
+				if passes {
+					passed++
+				}
+			}
+		}
+	}
+	if passed == 0 {
+		t.Error("nothing is passed over")
+	}
+}
