@@ -33,7 +33,7 @@ func TestParseTemplate(t *testing.T) {
 		{"not closed", "", "a\n{{if .Resolved}}\n", "", `text:3: unexpected EOF`},
 		{"a subject that may be empty", "{{if .Resolved}}over{{end}}", "", "", "subject: says nothing (tried on a transition)"},
 		{"a loop", "", "{{range 1000000000}}{{end}}", "",
-			`text:1:8: executing "text" at <1000000000>: it is too much: it takes more than 200000 steps; does a loop in it come to no end?`},
+			`text:1:8: executing "text" at <1000000000>: it is too much: it takes more than 200000 steps, where 256 bytes of text count as one; does a loop in it come to no end?`},
 		{"a template that calls itself", "", `{{define "x"}}{{template "x" .}}{{end}}{{template "x" .}}`, "", "it is nested more than 10000 times; does a template in it call itself without end?"},
 		{"doubling", "", `{{$s := "x"}}{{range 100}}{{$s = print $s $s}}{{end}}{{$s}}`, "", "a text of more than 131072 bytes"},
 		{"too long", "", strings.Repeat("x", 70<<10), "", "text: has 71680 bytes, at most 65536 are read"},

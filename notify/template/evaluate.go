@@ -188,6 +188,9 @@ func (e *execution) call(dot reflect.Value, name *parse.IdentifierNode, at parse
 		if err != nil {
 			return value, err
 		}
+		if err := e.given(at, name.Ident, parameter, values[i]); err != nil {
+			return value, err
+		}
 	}
 	results := function.Call(values)
 	value = concrete(results[0])

@@ -69,6 +69,9 @@ func (e *execution) action(dot reflect.Value, node *parse.ActionNode) error {
 		return err
 	}
 	plain := printable(value)
+	if e.large(reflect.ValueOf(plain)) {
+		return e.fail(node, "%w", e.givesTooMuch())
+	}
 	text := fmt.Sprint(plain)
 	if _, ok := plain.(Markup); !ok && e.rules.EscapeHTML {
 		text = escapeHTML(text)
@@ -103,7 +106,9 @@ func (e *execution) loop(dot reflect.Value, node *parse.RangeNode) error {
 		return e.fail(node.Pipe, "can't use %v to iterate over more than one variable", value)
 	}
 	turns := elements(value)
-	if turns == nil {
+	if turns == nil && e.large(value) {
+		return e.fail(node.Pipe, "range can't iterate over a value of type %s", value.Type())
+	} else if turns == nil {
 		return e.fail(node.Pipe, "range can't iterate over %v", value)
 	}
 	outside, empty := len(e.variables), true

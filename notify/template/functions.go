@@ -277,37 +277,12 @@ func (e *execution) texts(values []any, spaced func(before, value any) bool, end
 func isText(value any) bool { return value != nil && reflect.TypeOf(value).Kind() == reflect.String }
 
 // printf is fmt.Sprintf. That makes all of a text before it can be counted, so
-// what could become very long is not tried: each verb and each value can write
-// the longest value, as wide as the largest number there is.
+// its work is counted before.
 func (e *execution) printf(format string, values ...any) (string, error) {
-	const generous = 16 // times what may be, as most of them write less
-	longest := largestNumber(format)
-	for _, value := range values {
-		text := fmt.Sprint(value)
-		longest = max(longest, len(text))
-		if strings.Contains(format, "*") {
-			longest = max(longest, largestNumber(text))
-		}
-	}
-	if (strings.Count(format, "%")+len(values))*longest > generous*e.rules.Output {
-		return "", e.tooLong()
+	if err := e.formatting(format, values); err != nil {
+		return "", err
 	}
 	return fmt.Sprintf(format, values...), nil
-}
-
-// largestNumber is the largest number in a text, as far as fmt takes a width.
-func largestNumber(text string) int {
-	const most = 1_000_000
-	largest, number := 0, 0
-	for _, c := range []byte(text) {
-		if c < '0' || c > '9' {
-			number = 0
-			continue
-		}
-		number = min(10*number+int(c-'0'), most)
-		largest = max(largest, number)
-	}
-	return largest
 }
 
 // html escapes the text of its values. Where all that is printed is escaped it

@@ -46,7 +46,8 @@ type Rules struct {
 	// within quoted attributes. Markup, which html gives, is printed as it is.
 	EscapeHTML bool
 	// Steps bounds how many nodes of the template are executed and evaluated. A
-	// text that a function makes takes a step more for each 256 bytes of it.
+	// text that a function is given or makes takes a step more for each 256 bytes
+	// of it, and so does all else that a function is given to write.
 	Steps int
 	// Output bounds what is given, and each text made on the way, in bytes.
 	Output int
@@ -110,34 +111,16 @@ type variable struct {
 // itself is stopped before the stack is large.
 const maxDepth = 10_000
 
-// step counts one step, at a node.
-func (e *execution) step(at parse.Node) error { return e.take(at, 1) }
-
-func (e *execution) take(at parse.Node, steps int) error {
-	if e.steps += steps; e.steps > e.rules.Steps {
-		return e.fail(at, "%w: it takes more than %d steps; does a loop in it come to no end?", ErrLimit, e.rules.Steps)
-	}
-	return nil
-}
-
 func (e *execution) write(at parse.Node, text string) error {
 	if e.out.Len()+len(text) > e.rules.Output {
-		return e.fail(at, "%w: it gives more than %d bytes", ErrLimit, e.rules.Output)
+		return e.fail(at, "%w", e.givesTooMuch())
 	}
 	e.out.WriteString(text)
 	return nil
 }
 
-// made checks and counts a text made on the way.
-func (e *execution) made(at parse.Node, text string) error {
-	if len(text) > e.rules.Output {
-		return e.fail(at, "%w", e.tooLong())
-	}
-	return e.take(at, len(text)/256)
-}
-
-func (e *execution) tooLong() error {
-	return fmt.Errorf("%w: a text of more than %d bytes", ErrLimit, e.rules.Output)
+func (e *execution) givesTooMuch() error {
+	return fmt.Errorf("%w: it gives more than %d bytes", ErrLimit, e.rules.Output)
 }
 
 // fail makes an error that says where in the template it is.

@@ -228,7 +228,7 @@ func TestEscapesHTML(t *testing.T) {
 // and says where it was.
 func TestLimits(t *testing.T) {
 	const (
-		steps  = ": it is too much: it takes more than 200000 steps; does a loop in it come to no end?"
+		steps  = ": it is too much: it takes more than 200000 steps, where 256 bytes of text count as one; does a loop in it come to no end?"
 		deep   = ": it is too much: it is nested more than 10000 times; does a template in it call itself without end?"
 		output = ": it is too much: it gives more than 65536 bytes"
 		text   = "it is too much: a text of more than 65536 bytes"
@@ -244,11 +244,19 @@ func TestLimits(t *testing.T) {
 		{`{{$s := "x"}}{{range 100}}{{$s = print $s $s}}{{end}}`, "error calling print: " + text},
 		{`{{$s := printf "%60000d" 1}}{{range 100000}}{{$s = lower $s}}{{end}}`, `executing "text" at <lower $s>` + steps},
 		{`{{range 100000}}{{$x := printf "%60000d" 1}}{{end}}`, steps},
-		{`{{printf "%999999999d" 1}}`, `text:1:2: executing "text" at <printf "%999999999d" 1>: error calling printf: ` + text},
+		{`{{printf "%999999d%999999d" 1 2}}`, `text:1:2: executing "text" at <printf "%999999d%999999d" 1 2>: error calling printf: ` + text},
 		{`{{printf "%*d" 1000000 1}}`, text}, {`{{printf "%.1000000f" 1.5}}`, text},
 		{`{{$s := printf "%60000d" 1}}{{printf "` + strings.Repeat("%[1]s", 1000) + `" $s}}`, text},
-		{`{{$s := printf "%60000d" 1}}{{print ` + strings.Repeat("$s ", 10_000) + `}}`, text},
-		{`{{$s := printf "%60000d" 1}}{{html ` + strings.Repeat("$s ", 10_000) + `}}`, text},
+		{`{{$s := printf "%60000d" 1}}{{print ` + strings.Repeat("$s ", 100) + `}}`, text},
+		{`{{$s := printf "%60000d" 1}}{{html ` + strings.Repeat("$s ", 100) + `}}`, text},
+		// What is not seen in the end is work all the same.
+		{`{{$s := printf "%60000d" 1}}{{printf "" ` + strings.Repeat("$s ", 10_000) + `}}`, steps},
+		{`{{$s := printf "%60000d" 1}}{{range 1000}}{{$x := printf "%.0s" $s}}{{end}}`, steps},
+		{`{{$s := printf "%60000d" 1}}{{range 1000}}{{$x := printf "` + strings.Repeat("%.0[1]s", 10) + `" $s}}{{end}}`, steps},
+		{`{{range 1000}}{{$x := printf "` + strings.Repeat("%.0[1]s", 1000) + `" ""}}{{end}}`, ""},
+		{`{{range 10000}}{{$x := printf "` + strings.Repeat("%.0[1]s", 1000) + `" ""}}{{end}}`, steps},
+		{`{{range 100000}}{{$x := printf "%.0v" $.Pointer}}{{end}}`, steps},
+		{`{{$a := printf "%60000s" "a"}}{{$b := printf "%60000s" "b"}}{{range 1000}}{{$x := eq $a $b}}{{end}}`, steps},
 		{`{{$s := printf "%60000s" "<"}}{{html $s $s}}`, text}, {`{{$s := printf "%60000s" "<"}}{{urlquery $s}}`, ""},
 		{`{{$s := slice (printf "%60000s" "<") 0}}{{urlquery (urlquery $s $s)}}`, text},
 		{`{{long}}`, `text:1:2: executing "text" at <long>: ` + text},
@@ -266,6 +274,46 @@ func TestLimits(t *testing.T) {
 	}
 	if _, err := ours("{{.NoPointer.Name}}", data(), wide); !errors.Is(err, template.ErrNilPointer) {
 		t.Errorf("%v is no ErrNilPointer", err)
+	}
+}
+
+// spoken counts how often it is printed.
+type spoken struct{ times *int }
+
+func (s spoken) String() string { *s.times++; return "" }
+
+// What has too long a text is not written to find that out.
+func TestWritesNothingTooLong(t *testing.T) {
+	times := 0
+	data := struct {
+		Many  []spoken
+		Words map[string]any
+	}{make([]spoken, 100_000), map[string]any{}}
+	for i := range data.Many {
+		data.Many[i].times = &times
+	}
+	for i := range 1000 {
+		data.Words[strings.Repeat("x", i)] = []any{1.5, strings.Repeat("y", 1000), data.Many[0]}
+	}
+	rules := wide
+	rules.Functions = maps.Clone(wide.Functions)
+	rules.Functions["upper"] = func(value any) string { return strings.ToUpper(fmt.Sprint(value)) }
+	for source, problem := range map[string]string{
+		"{{.Many}}":                    "<{{.Many}}>: it is too much: it gives more than 65536 bytes",
+		"{{.}}":                        "<{{.}}>: it is too much: it gives more than 65536 bytes",
+		"{{range .}}{{end}}":           "<.>: range can't iterate over a value of type struct {",
+		"{{print .Many}}":              "<print .Many>: error calling print: it is too much: a text of more than 65536 bytes",
+		"{{.Many | println}}":          "<println>: error calling println: it is too much: a text of more than 65536 bytes",
+		"{{printf \"%.0v\" .Words}}":   "error calling printf: it is too much: a text of more than 65536 bytes",
+		"{{html .Many}}":               "<html .Many>: error calling html: it is too much: a text of more than 65536 bytes",
+		"{{upper .Many}}":              "<upper .Many>: error calling upper: it is too much: a text of more than 65536 bytes",
+		"{{len .Many}} {{len .Words}}": "",
+	} {
+		_, err := ours(source, data, rules)
+		if problem == "" && err != nil || problem != "" && (err == nil || !strings.Contains(err.Error(), problem)) || times > 0 {
+			t.Errorf("%s\n  has error %v after %d texts\ninstead of %s", source, err, times, problem)
+		}
+		times = 0
 	}
 }
 
