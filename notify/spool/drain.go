@@ -281,8 +281,10 @@ type drainer struct {
 	// noEndBefore puts off the word that a flap is over after it could not be
 	// kept.
 	noEndBefore time.Time
-	// nextRemind is when FAULTs that last are looked for again.
+	// nextRemind is when FAULTs that last are looked for again. Findings gets what
+	// a look at the node says about them; nil if none is under way.
 	nextRemind time.Time
+	findings   chan []finding
 
 	// load counts the times something new came for them; idle counts the
 	// channels that have seen the last of them through.
@@ -329,7 +331,7 @@ func (d *drainer) pass(ctx context.Context) error {
 		if d.round(ctx) {
 			continue
 		}
-		if ctx.Err() != nil || !d.wait(ctx) && (d.enough || !d.remind(ctx, time.Now())) {
+		if ctx.Err() != nil || !d.wait(ctx) {
 			break
 		}
 	}
@@ -338,8 +340,9 @@ func (d *drainer) pass(ctx context.Context) error {
 	return nil
 }
 
-// wait stays until something is due or has come, if that is to be soon enough.
-// It reports false if it is not.
+// wait stays until something is due or has come, if that is to be soon enough, and
+// for a look at the FAULTs that last. It reports false if there is nothing to stay
+// for.
 func (d *drainer) wait(ctx context.Context) bool {
 	patience, hurry := d.policy.Patience, d.policy.Hurry
 	if d.policy.Grouping != nil {
@@ -348,6 +351,8 @@ func (d *drainer) wait(ctx context.Context) bool {
 	if d.policy.hurried() {
 		patience, hurry = 0, nil
 		d.compose(ctx, time.Now())
+	} else {
+		d.beginReminder(ctx, time.Now())
 	}
 	names := d.names
 	if d.policy.LeaveImmediate {
@@ -358,12 +363,17 @@ func (d *drainer) wait(ctx context.Context) bool {
 	next := d.nextDue(names, now)
 	load, enough := d.load, d.enough
 	d.mu.Unlock()
-	if enough || next.IsZero() || next.Sub(now) > patience {
+	soon := !next.IsZero() && next.Sub(now) <= patience
+	if enough || !soon && (d.findings == nil || d.policy.hurried()) {
 		return false
 	}
 	d.saveCounters()
-	due := time.NewTimer(next.Sub(now))
-	defer due.Stop()
+	var due <-chan time.Time
+	if !next.IsZero() {
+		timer := time.NewTimer(next.Sub(now))
+		defer timer.Stop()
+		due = timer.C
+	}
 	poll := time.NewTicker(idlePoll)
 	defer poll.Stop()
 	for {
@@ -372,11 +382,18 @@ func (d *drainer) wait(ctx context.Context) bool {
 			return false
 		case <-hurry:
 			return d.look(ctx) == nil
-		case <-due.C:
+		case <-due:
 			// What came since the last look may belong to what is due.
 			return d.look(ctx) == nil
+		case findings := <-d.findings:
+			d.findings = nil
+			if d.look(ctx) != nil {
+				return false
+			}
+			d.remind(findings, time.Now())
+			return d.look(ctx) == nil
 		case <-poll.C:
-			d.remind(ctx, time.Now())
+			d.beginReminder(ctx, time.Now())
 			if d.look(ctx) != nil {
 				return false
 			}

@@ -31,6 +31,8 @@ type memoir struct {
 	// Asides are the times of the last notifications about nothing but what
 	// happened within a state.
 	Asides []time.Time `json:"asides,omitempty"`
+	// Looked is when it was last found out whether a FAULT lasts.
+	Looked time.Time `json:"looked,omitzero"`
 	// Flap is set from the notice of a flap to its end.
 	Flap *flap `json:"flap,omitempty"`
 }

@@ -79,7 +79,8 @@ type Policy struct {
 	// 0 means never. Gather then looks at the node anew and gives the event to
 	// tell, with an ID and the present time. It reports false if the FAULT does
 	// not last, whatever was told last: its instance is no longer configured, or
-	// keepalived does not run.
+	// keepalived does not run. It is called beside the drain, for one FAULT at a
+	// time, returns soon after the end of ctx, and may outlast the drain until then.
 	Reminder time.Duration
 	Gather   func(ctx context.Context, kind notify.Kind, name string) (event notify.Event, lasts bool)
 }

@@ -12,86 +12,148 @@ import (
 const (
 	// remindPoll is how often a drain that stays looks for FAULTs that last.
 	remindPoll = time.Minute
-	// remindTime is what is set aside for it: each FAULT's facts are gathered
-	// anew, and what is known about one of them may hang.
+	// remindTime is what a look at all of them may take: each FAULT's facts are
+	// gathered anew, and what is known about one of them may hang.
 	remindTime = 10 * time.Second
 )
 
-// remind puts one notification of all FAULTs that have lasted, and not been
-// told of, for long enough. It reports whether there is one: news come first,
-// so that it does nothing while some are about to be told.
-func (d *drainer) remind(ctx context.Context, now time.Time) bool {
-	soon := now.Add(remindTime)
-	if d.policy.Reminder <= 0 || d.policy.Gather == nil || d.policy.hurried() || d.mutedUntil().After(now) ||
-		now.Before(d.nextRemind) || !d.nextCompose.IsZero() && d.nextCompose.Before(soon) {
-		return false
+// finding is what a look at the node said about a FAULT.
+type finding struct {
+	fault memory
+	event notify.Event
+	lasts bool
+}
+
+// beginReminder has the node looked at if there are FAULTs that have lasted, and
+// not been told of, for long enough. That goes on beside the drain, for which news
+// come first, and wait takes the answers.
+func (d *drainer) beginReminder(ctx context.Context, now time.Time) {
+	if d.findings != nil || now.Before(d.nextRemind) || d.policy.Gather == nil || !d.reminds(now) {
+		return
 	}
 	d.nextRemind = now.Add(remindPoll)
+	faults := d.lastingFaults(now)
+	if len(faults) == 0 {
+		return
+	}
+	done := make(chan []finding, 1)
+	d.findings = done
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, remindTime)
+		defer cancel()
+		var findings []finding
+		for _, fault := range faults {
+			if ctx.Err() != nil {
+				break // the others have their turn later
+			}
+			event, lasts := d.policy.Gather(ctx, fault.Kind, fault.Name)
+			findings = append(findings, finding{fault, event, lasts})
+		}
+		done <- findings
+	}()
+}
+
+// reminds reports whether a FAULT that lasts may be told again now.
+func (d *drainer) reminds(now time.Time) bool {
+	return d.policy.Reminder > 0 && !d.policy.hurried() && !d.mutedUntil().After(now)
+}
+
+// lastingFaults are the FAULTs that are to be told again.
+func (d *drainer) lastingFaults(now time.Time) (faults []memory) {
 	names, err := d.s.stateNames("s-")
 	if err != nil {
 		d.warn(err)
-		return false
 	}
-	entry := Entry{Story: notify.Reminder}
-	var reminded []subject
+	slices.Sort(names)
 	for _, name := range names {
-		if ctx.Err() != nil || time.Now().After(soon) {
-			break // the others have their turn in the next drain
-		}
 		last, err := d.s.readState(name)
-		if err != nil || last.State != notify.Fault || !d.lasts(last, now) {
+		if err == nil && last.State == notify.Fault && d.lasts(last, now) {
+			faults = append(faults, last)
+		}
+	}
+	return faults
+}
+
+// remind puts one notification of the FAULTs that were found to last.
+func (d *drainer) remind(findings []finding, now time.Time) {
+	if !d.reminds(now) {
+		return
+	}
+	faults := d.lastingFaults(now) // less those that were told of meanwhile
+	var events []notify.Event
+	var reminded []subject
+	for _, found := range findings {
+		fault := found.fault
+		if !slices.ContainsFunc(faults, func(other memory) bool { return other.subject() == fault.subject() }) {
 			continue
 		}
 		// What cannot be remembered would be told again by every drain.
-		who := subject{last.Kind, last.Name}
-		if err := d.noteReminder(who, now); err != nil {
+		if err := d.noteLook(fault.subject(), now); err != nil {
 			d.forgets(err)
 			continue
 		}
-		event, lasts := d.policy.Gather(ctx, last.Kind, last.Name)
-		if !lasts {
-			continue
+		if found.lasts {
+			event := found.event
+			event.State, event.Previous, event.PreviousSince = notify.Fault, notify.Fault, &fault.Since
+			events = append(events, event)
+			reminded = append(reminded, fault.subject())
 		}
-		event.State, event.Previous, event.PreviousSince = notify.Fault, notify.Fault, &last.Since
-		if len(reminded) > 0 {
-			entry.Earlier = append(entry.Earlier, entry.Event)
-		}
-		entry.Event = event
-		if entry.Since == nil || last.Since.Before(*entry.Since) {
-			entry.Since = &last.Since
-		}
-		reminded = append(reminded, who)
 	}
-	if len(reminded) == 0 {
-		return false
+	if len(events) == 0 {
+		return
 	}
-	if err := d.s.put(entry); err != nil {
+	if err := d.s.put(reminderOf(events)); err != nil {
 		d.warn(fmt.Errorf("remind of a lasting FAULT: %w", err))
-		return false
+		return
+	}
+	for _, who := range reminded {
+		d.noteReminder(who, now)
 	}
 	d.supersede(reminded)
-	return d.look(ctx) == nil
+}
+
+// reminderOf is the entry that tells of FAULTs again.
+func reminderOf(events []notify.Event) Entry {
+	last := len(events) - 1
+	entry := Entry{Story: notify.Reminder, Event: events[last], Earlier: events[:last]}
+	for _, event := range events {
+		if entry.Since == nil || event.PreviousSince.Before(*entry.Since) {
+			entry.Since = event.PreviousSince
+		}
+	}
+	return entry
 }
 
 // lasts reports whether a FAULT is to be told again: long enough after its
-// beginning and the last word about it, and if no other waits to be told.
+// beginning, the last word about it and the last look at it, and if no other word
+// waits to be told.
 func (d *drainer) lasts(fault memory, now time.Time) bool {
-	who := subject{fault.Kind, fault.Name}
+	who := fault.subject()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if slices.ContainsFunc(d.items, func(item *item) bool { return !item.gone && !item.ready && item.subject == who }) {
 		return false
 	}
-	told := latest(lastOf(d.memoir(who).Told, now), past(fault.Since, now))
-	return !told.IsZero() && now.Sub(told) >= d.policy.Reminder
+	memory := d.memoir(who)
+	last := latest(lastOf(memory.Told, now), past(fault.Since, now))
+	return !last.IsZero() && now.Sub(latest(last, past(memory.Looked, now))) >= d.policy.Reminder
 }
 
-func (d *drainer) noteReminder(who subject, now time.Time) error {
+func (d *drainer) noteLook(who subject, now time.Time) error {
+	d.mu.Lock()
+	memory := d.memoir(who)
+	memory.Looked = now
+	d.mu.Unlock()
+	return d.write(who, memory)
+}
+
+func (d *drainer) noteReminder(who subject, now time.Time) {
 	d.mu.Lock()
 	memory := d.memoir(who)
 	memory.Told = append(memory.Told, now)
+	memory.Told = memory.Told[max(0, len(memory.Told)-maxTimes):]
 	d.mu.Unlock()
-	return d.write(who, memory)
+	d.keep(who, memory)
 }
 
 // supersede settles earlier reminders of the same FAULTs, which wait for a

@@ -111,3 +111,87 @@ func TestDrainThatStaysReminds(t *testing.T) {
 		wantTold(t, chat, "transition: VI_1 FAULT", "reminder: VI_1 FAULT")
 	})
 }
+
+// An event that comes while the node is looked at for a reminder does not wait for
+// that, though all that is known about the node hangs.
+func TestNewsDoNotWaitForAReminder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spool := open(t, t.TempDir())
+		mail := &reader{name: "mail"}
+		for n := range 40 {
+			remember(t, spool, happened(fmt.Sprintf("VI_%d", n), notify.Fault))
+		}
+		time.Sleep(5 * time.Hour)
+		policy := reminding()
+		policy.Gather = func(_ context.Context, _ notify.Kind, name string) (notify.Event, bool) {
+			time.Sleep(400 * time.Millisecond)
+			return happened(name, notify.Fault), true
+		}
+		came := make(chan notify.Event, 1)
+		time.AfterFunc(time.Second, func() {
+			news := happened("VI_0", notify.Backup)
+			put(t, spool, news)
+			remember(t, spool, news)
+			came <- news
+		})
+		drainFor(t, spool, policy, mail)
+		if late := toldAfter(t, mail, <-came); late > policy.Grouping.Wait+2*idlePoll {
+			t.Errorf("the news were told after %s", late)
+		}
+		if len(mail.got) != 2 || mail.got[1].Story != notify.Reminder {
+			t.Fatalf("%d messages, want the news and a reminder", len(mail.got))
+		}
+		for _, event := range mail.got[1].Events() {
+			if event.Name == "VI_0" {
+				t.Error("the reminder tells of a FAULT that is over")
+			}
+		}
+	})
+}
+
+// A FAULT that was looked at and not told of again leaves no trace: the next word
+// about its instance comes as soon as any.
+func TestReminderThatIsNotSentHoldsNothingBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spool := open(t, t.TempDir())
+		mail := &reader{name: "mail"}
+		remember(t, spool, happened("VI_1", notify.Fault))
+		time.Sleep(5 * time.Hour)
+		policy := reminding()
+		policy.Gather = func(_ context.Context, _ notify.Kind, name string) (notify.Event, bool) {
+			return happened(name, notify.Fault), false
+		}
+		drainFor(t, spool, policy, mail)
+		news := happened("VI_1", notify.Backup)
+		put(t, spool, news)
+		drainFor(t, spool, policy, mail)
+		if late := toldAfter(t, mail, news); late > policy.Grouping.Wait+idlePoll {
+			t.Errorf("the news were told after %s", late)
+		}
+	})
+}
+
+// A drain that ends while the node is looked at leaves the reminder to the next.
+func TestReminderOfADrainThatEndsIsSentByTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spool := open(t, t.TempDir())
+		mail := &reader{name: "mail"}
+		remember(t, spool, happened("VI_1", notify.Fault))
+		time.Sleep(5 * time.Hour)
+		policy := reminding()
+		gather := policy.Gather
+		policy.Gather = func(ctx context.Context, kind notify.Kind, name string) (notify.Event, bool) {
+			<-ctx.Done()
+			return gather(ctx, kind, name)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := spool.Drain(ctx, []notify.Notifier{mail}, policy); err != nil {
+			t.Fatal(err)
+		}
+		wantTold(t, mail)
+		policy.Gather = gather
+		drainFor(t, spool, policy, mail)
+		wantTold(t, mail, "reminder: VI_1 FAULT")
+	})
+}

@@ -33,6 +33,8 @@ type memory struct {
 	ID    string    `json:"id"`
 }
 
+func (m memory) subject() subject { return subject{m.Kind, m.Name} }
+
 // LastState is the state an instance or sync group had when SaveState was last
 // called for it, and since when. ok is false if none is known; an error says
 // that one is kept but cannot be read.
