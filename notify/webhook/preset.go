@@ -92,6 +92,8 @@ func (p Preset) Home() string {
 // preset is all in which one kind of receiver differs from another.
 type preset struct {
 	home string // see Preset.Home
+	// secretURL is whether who knows the URL can post.
+	secretURL bool
 	// signs is whether requests can be signed with a key.
 	signs bool
 	// token says what the token file holds; empty if there is none.
@@ -140,19 +142,19 @@ func (p Preset) preset() (preset, bool) {
 	case Generic:
 		return preset{signs: true, posts: genericPosts}, true
 	case DingTalk:
-		return preset{signs: true, posts: dingtalkPosts, answered: dingtalkAnswered}, true
+		return preset{secretURL: true, signs: true, posts: dingtalkPosts, answered: dingtalkAnswered}, true
 	case WeCom:
-		return preset{posts: wecomPosts, answered: wecomAnswered}, true
+		return preset{secretURL: true, posts: wecomPosts, answered: wecomAnswered}, true
 	case Feishu, Lark:
-		return preset{signs: true, posts: feishuPosts, answered: feishuAnswered}, true
+		return preset{secretURL: true, signs: true, posts: feishuPosts, answered: feishuAnswered}, true
 	case Slack:
-		return preset{posts: slackPosts, answered: slackAnswered}, true
+		return preset{secretURL: true, posts: slackPosts, answered: slackAnswered}, true
 	case Teams:
-		return preset{posts: teamsPosts, answered: teamsAnswered}, true
+		return preset{secretURL: true, posts: teamsPosts, answered: teamsAnswered}, true
 	case Telegram:
 		return preset{home: "https://api.telegram.org", token: "the bot's token", posts: telegramPosts, answered: telegramAnswered}, true
 	case Discord:
-		return preset{posts: discordPosts, answered: discordAnswered}, true
+		return preset{secretURL: true, posts: discordPosts, answered: discordAnswered}, true
 	case PagerDuty:
 		return preset{home: "https://events.pagerduty.com", token: "the integration's routing key", posts: pagerdutyPosts, answered: pagerdutyAnswered}, true
 	case Ntfy:

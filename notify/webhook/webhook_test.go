@@ -568,6 +568,45 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// Who sends a secret in clear is told so, unless it stays on this node.
+func TestWarnsOfSecretsInClear(t *testing.T) {
+	secret := file(t, "secret", "0123456789abcdef")
+	location := file(t, "url", "http://chat.example.org/hook/S3CRET")
+	headers := file(t, "headers", "X-Team: S3CRET")
+	const behind = " in clear: everybody on the way can read it; use https://"
+	for _, test := range []struct {
+		cfg  Config
+		want string
+	}{
+		{Config{Preset: Slack, URL: "http://chat.example.org/hooks/S3CRET"}, "url: http://chat.example.org sends the URL, which is a secret," + behind},
+		{Config{Preset: DingTalk, URL: "http://192.0.2.1:8080/S3CRET"}, "url: http://192.0.2.1:8080 sends the URL, which is a secret," + behind},
+		{Config{Preset: Slack, URL: "https://chat.example.org/hooks/S3CRET"}, ""},
+		{Config{Preset: Slack, URL: "http://127.0.0.1/hooks/S3CRET"}, ""},
+		{Config{Preset: Slack, URL: "http://127.8.8.8/hooks/S3CRET"}, ""},
+		{Config{Preset: Slack, URL: "http://[::1]:8080/hooks/S3CRET"}, ""},
+		{Config{Preset: Slack, URL: "http://LocalHost:8080/hooks/S3CRET"}, ""},
+		{Config{Preset: Slack, URL: "http://127.0.0.1.example.org/S3CRET"}, "url: http://127.0.0.1.example.org sends the URL, which is a secret," + behind},
+		{Config{Preset: Telegram, URL: "http://bots.example.org", ChatID: "1", TokenFile: secret}, "url: http://bots.example.org sends the token" + behind},
+		{Config{Preset: Telegram, ChatID: "1", TokenFile: secret}, ""},
+		{Config{Preset: Ntfy, URL: "http://ntfy.example.org", Topic: "lb"}, ""},
+		{Config{Preset: Ntfy, URL: "http://ntfy.example.org", TopicFile: secret}, "url: http://ntfy.example.org sends the topic, which is a secret," + behind},
+		{Config{URLFile: location}, "url_file: http://chat.example.org sends the URL, which is a secret," + behind},
+		{Config{URL: "http://collector.example.org/events"}, ""},
+		{Config{URL: "http://collector.example.org/events", SecretFile: secret}, ""}, // signs, and stays here
+		{Config{URL: "http://lb:S3CRET@collector.example.org/"}, "url: http://collector.example.org sends the account before the '@'" + behind},
+		{Config{URL: "http://collector.example.org/", Headers: map[string]string{"X-Team": "net"}}, ""},
+		{Config{URL: "http://collector.example.org/", Headers: map[string]string{"Authorization": "Bearer S3CRET"}}, "url: http://collector.example.org sends the header Authorization" + behind},
+		{Config{URL: "http://collector.example.org/", HeadersFile: headers}, "url: http://collector.example.org sends the headers of headers_file" + behind},
+		{Config{Preset: Alertmanager, URLs: []string{"http://am-1.example.org:9093"}}, ""},
+		{Config{Preset: Alertmanager, URLs: []string{"http://lb:S3CRET@am-1.example.org:9093"}}, "urls: http://am-1.example.org:9093 sends the account before the '@'" + behind},
+	} {
+		test.cfg.Name = "hook"
+		if got := strings.Join(must(t, test.cfg).Warnings(), "\n"); got != test.want || strings.Contains(got, "S3CRET") {
+			t.Errorf("%s %s: warnings are %q, want %q", test.cfg.Preset, test.cfg.URL, got, test.want)
+		}
+	}
+}
+
 func FuzzParseHeaders(f *testing.F) {
 	f.Add("X-A: b\n# c\n\nX-D:e")
 	f.Add("X: \x00")
