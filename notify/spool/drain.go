@@ -32,7 +32,7 @@ type Report struct {
 	// Duplicates counts the events that told what another had told already.
 	Duplicates int
 	// Late is when the last event came that was put after the drain began;
-	// zero if none was.
+	// zero if none was. What the drain itself tells of, as a reminder, is none.
 	Late time.Time
 	// Channels has the same by channel name, for those where anything happened.
 	Channels map[string]ChannelReport
@@ -226,8 +226,9 @@ type item struct {
 	event    *notify.Event
 	// earlier are the IDs of the other events a grouped entry tells of.
 	earlier []string
-	// reminds is set for the reminder of a FAULT.
-	reminds bool
+	// story is what it told when it was loaded: empty for an event as it was put,
+	// other than what a drain has grouped or made.
+	story notify.Story
 	// skipped are the channels that want nothing of it.
 	skipped map[string]bool
 }
@@ -350,10 +351,10 @@ func (d *drainer) wait(ctx context.Context) bool {
 	}
 	if d.policy.hurried() {
 		patience, hurry = 0, nil
-		d.compose(ctx, time.Now())
 	} else {
 		d.beginReminder(ctx, time.Now())
 	}
+	d.compose(ctx, time.Now()) // the end of a flap that has just been told is due as well
 	names := d.names
 	if d.policy.LeaveImmediate {
 		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return d.immediate[name] })

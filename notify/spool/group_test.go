@@ -272,6 +272,27 @@ func TestFlapThatEndsWithItsNoticeIsSaidToHaveSettled(t *testing.T) {
 	}
 }
 
+// putFlap puts transitions of an instance, a tenth of a second apart.
+func putFlap(t *testing.T, spool *Spool, transitions int) {
+	t.Helper()
+	for n := range transitions {
+		put(t, spool, happened("VI_1", []notify.State{notify.Master, notify.Backup}[n%2]))
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// A drain that finds all of a flap in the queue stays for its end, with patience
+// enough: there may be no other.
+func TestDrainStaysForTheEndOfAFlapItHasJustTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spool := open(t, t.TempDir())
+		mail := &reader{name: "mail"}
+		putFlap(t, spool, 6)
+		drainFor(t, spool, Policy{Grouping: usual(), Patience: 20 * time.Second}, mail)
+		wantTold(t, mail, "flapping 6: VI_1 MASTER, VI_1 BACKUP, VI_1 MASTER, VI_1 BACKUP, VI_1 MASTER, VI_1 BACKUP", "settled 6: VI_1 BACKUP")
+	})
+}
+
 func TestFlapThatGoesOnIsToldAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		spool := open(t, t.TempDir())
