@@ -53,6 +53,35 @@ func TestEventsThatWereThereBeforeAreNotReportedAsLate(t *testing.T) {
 	}
 }
 
+// What a drain tells by itself does not make the hook stay that drains.
+func TestWhatADrainMakesIsNotReportedAsLate(t *testing.T) {
+	t.Run("reminder", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			spool := open(t, t.TempDir())
+			remember(t, spool, happened("VI_1", notify.Fault))
+			time.Sleep(5 * time.Hour)
+			mail := &reader{name: "mail"}
+			if report := drainFor(t, spool, reminding(), mail); !report.Late.IsZero() {
+				t.Errorf("an event is said to have come at %s", report.Late)
+			}
+			wantTold(t, mail, "reminder: VI_1 FAULT")
+		})
+	})
+	t.Run("end of a flap", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			spool := open(t, t.TempDir())
+			putFlap(t, spool, 6)
+			mail := &reader{name: "mail"}
+			if report := drainFor(t, spool, Policy{Grouping: usual(), Patience: 20 * time.Second}, mail); !report.Late.IsZero() {
+				t.Errorf("an event is said to have come at %s", report.Late)
+			}
+			if len(mail.got) != 2 || mail.got[1].Story != notify.Settled {
+				t.Errorf("%d messages, want the flap and its end", len(mail.got))
+			}
+		})
+	})
+}
+
 // An entry may become unreadable after it was loaded: its owner is another
 // account, or the disk fails.
 func TestEntryThatBecomesUnreadableIsLeftAlone(t *testing.T) {

@@ -69,7 +69,9 @@ func (d *drainer) loadNew(ctx context.Context) error {
 		slices.SortFunc(d.items, byName)
 		if d.caughtUp {
 			d.fresh = time.Now()
-			d.report.Late = d.fresh
+			if slices.ContainsFunc(items, func(item *item) bool { return item.story == "" }) {
+				d.report.Late = d.fresh
+			}
 		}
 		d.wake()
 	}
@@ -113,7 +115,7 @@ func (d *drainer) loadOne(name string, markers map[string]bool) (*item, bool) {
 		appended: entry.Event.Priority != nil,
 		muted:    entry.Event.Maintenance != nil && entry.Event.Maintenance.Mute,
 		ready:    d.policy.Grouping == nil || entry.Story != "",
-		reminds:  entry.Story == notify.Reminder,
+		story:    entry.Story,
 	}
 	for _, event := range entry.Earlier {
 		item.earlier = append(item.earlier, event.ID)

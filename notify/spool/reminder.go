@@ -164,7 +164,7 @@ func (d *drainer) supersede(reminded []subject) {
 	items := slices.Clone(d.items)
 	d.mu.Unlock()
 	for _, item := range items {
-		if !item.reminds || slices.ContainsFunc(item.subjects, another) {
+		if item.story != notify.Reminder || slices.ContainsFunc(item.subjects, another) {
 			continue
 		}
 		for _, name := range d.names {
