@@ -138,12 +138,16 @@ func (a *app) drainAsHook(signalled context.Context, queue *spool.Spool) error {
 	policy.Hurry = signalled.Done()
 	// A journal that is not there now will not be there in a moment.
 	policy.LeaveImmediate = true
+	var lost error // what no later round mends
 	for {
 		ctx, cancel := context.WithTimeout(ending, budget)
 		report, err := queue.Drain(ctx, channels.Notifiers, policy)
 		cancel()
 		if err != nil || signalled.Err() != nil || report.Busy || report.Late.IsZero() || report.NextDue.IsZero() {
-			return a.outcome(channels, report, err)
+			return errors.Join(lost, a.outcome(channels, report, err))
+		}
+		if told := a.tell(report); report.Dead > 0 || len(report.SetAside) > 0 {
+			lost = errors.Join(lost, told)
 		}
 	}
 }

@@ -285,3 +285,34 @@ func TestHostileNames(t *testing.T) {
 		}
 	}
 }
+
+// A hook whose budget begins anew, for an event that another one left to it, tells
+// what became of the first all the same.
+func TestHookTellsOfEveryRound(t *testing.T) {
+	var n *node
+	var other sync.Once
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		other.Do(func() {
+			if output, err := n.command("notify", "MASTER", "VI_2").CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, output)
+			}
+		})
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	defer receiver.Close()
+	// The limit makes that event wait for longer than any budget.
+	n = newNode(t, "notify:\n  channels:\n    - {type: webhook, name: chat, url: '"+receiver.URL+"', rate_limit: 1/1h}\n")
+	output, err := n.command("notify", "MASTER", "VI_1").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	for _, want := range []string{
+		`msg="not delivered" channel=chat`, `instance=VI_1 state=MASTER attempts=1 fate="given up"`,
+		`msg="the event is recorded, not all of it is delivered" error="1 deliveries were given up (see 'hacheck queue list')"`,
+		"0 delivered, 0 deferred, 1 given up; 1 events wait", "0 delivered, 0 deferred, 0 given up; 1 events wait",
+	} {
+		if !strings.Contains(string(output), want) {
+			t.Errorf("the hook does not say %s:\n%s", want, output)
+		}
+	}
+}
