@@ -16,6 +16,13 @@ const (
 	// changeLimit is how long a change waits for the others': each takes two
 	// fsyncs.
 	changeLimit = 5 * time.Second
+	// changeTurn is how long one process keeps the others out that makes many
+	// changes, and changePause how long it then leaves to them: longer than any
+	// of them sleeps before it tries again. A hook that records what it has
+	// delivered must not wait until ten thousand entries are changed.
+	changeTurn  = 50 * time.Millisecond
+	changePause = 20 * time.Millisecond
+
 	// tmpAge is when a temporary file's process is taken to be dead: it lives
 	// for some milliseconds.
 	tmpAge = time.Minute
@@ -120,6 +127,53 @@ func (s *Spool) lockChanges(ctx context.Context) (release func(), err error) {
 		unlock(lock)
 		s.changing.Unlock()
 	}, nil
+}
+
+// inTurns does something to every file of some directories, all other changes
+// kept out of each and let in between. Who is called may find that a file is not
+// there any more. The error says that not all files had their turn.
+func (s *Spool) inTurns(ctx context.Context, dirs []string, do func(dir, name string)) error {
+	for _, dir := range dirs {
+		names, err := s.names(dir)
+		if err != nil {
+			return err
+		}
+		for len(names) > 0 {
+			if names, err = s.turn(ctx, dir, names, do); err != nil {
+				return err
+			}
+			if len(names) == 0 {
+				break
+			}
+			pause := time.NewTimer(changePause)
+			select {
+			case <-pause.C:
+			case <-ctx.Done():
+				pause.Stop()
+				return ctx.Err()
+			}
+		}
+	}
+	return nil
+}
+
+// turn is one turn, for at least one file. It returns the names that are left.
+func (s *Spool) turn(ctx context.Context, dir string, names []string, do func(dir, name string)) ([]string, error) {
+	release, err := s.lockChanges(ctx)
+	if err != nil {
+		return names, err
+	}
+	defer release()
+	for began := time.Now(); len(names) > 0; names = names[1:] {
+		if err := ctx.Err(); err != nil {
+			return names, err
+		}
+		do(dir, names[0])
+		if time.Since(began) >= changeTurn {
+			return names[1:], nil
+		}
+	}
+	return names, nil
 }
 
 // replace writes an entry of the queue anew.

@@ -64,31 +64,21 @@ func (s *Spool) Retry(ctx context.Context, id string) error {
 // RetryAll is Retry for every dead letter and every waiting entry. It goes on
 // after an error and returns how many are due now.
 func (s *Spool) RetryAll(ctx context.Context) (int, error) {
-	release, err := s.lockChanges(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer release()
 	count := 0
 	var failed []error
-	for _, dir := range []string{queueDir, deadDir} {
-		names, err := s.names(dir)
-		if err != nil {
-			return count, errors.Join(append(failed, err)...)
+	err := s.inTurns(ctx, []string{queueDir, deadDir}, func(dir, name string) {
+		if _, ok := entryID(strings.TrimSuffix(name, damagedSuffix)); !ok {
+			return
 		}
-		for _, name := range names {
-			if err := ctx.Err(); err != nil {
-				return count, errors.Join(append(failed, fmt.Errorf("retry all: %w", err))...)
-			}
-			if _, ok := entryID(strings.TrimSuffix(name, damagedSuffix)); !ok {
-				continue
-			}
-			if err := s.retry(dir, name); err != nil {
-				failed = append(failed, err)
-				continue
-			}
+		switch err := s.retry(dir, name); {
+		case err == nil:
 			count++
+		case !errors.Is(err, fs.ErrNotExist): // delivered meanwhile
+			failed = append(failed, err)
 		}
+	})
+	if err != nil {
+		failed = append(failed, fmt.Errorf("retry all: %w", err))
 	}
 	if err := s.wakeDrainer(); err != nil {
 		failed = append(failed, err)
@@ -99,6 +89,45 @@ func (s *Spool) RetryAll(ctx context.Context) (int, error) {
 // Drop removes the event of this ID, waiting or dead, for ever.
 func (s *Spool) Drop(ctx context.Context, id string) error {
 	return s.byID(ctx, id, "drop", s.remove)
+}
+
+// DropDead removes all dead letters and the damaged files that were set aside,
+// for ever. It goes on after an error and returns how many of both are gone.
+func (s *Spool) DropDead(ctx context.Context) (events, damaged int, err error) {
+	return s.dropAll(ctx, deadDir)
+}
+
+// DropWaiting removes for ever all that waits: for a channel that fails, for one
+// that is slow, for others to be told with. See DropDead.
+func (s *Spool) DropWaiting(ctx context.Context) (events, damaged int, err error) {
+	return s.dropAll(ctx, queueDir)
+}
+
+func (s *Spool) dropAll(ctx context.Context, dir string) (events, damaged int, err error) {
+	var failed []error
+	err = s.inTurns(ctx, []string{dir}, func(dir, name string) {
+		if isMarker(name) {
+			return // a drain finds the orphan
+		}
+		if _, entry := entryID(name); !entry {
+			if err := s.root.RemoveAll(dir + "/" + name); err != nil { // perhaps a folder
+				failed = append(failed, explain("remove", s.path(dir+"/"+name), err))
+				return
+			}
+			damaged++
+			return
+		}
+		switch err := s.remove(dir, name); {
+		case err == nil:
+			events++
+		case !errors.Is(err, fs.ErrNotExist): // delivered meanwhile
+			failed = append(failed, err)
+		}
+	})
+	if err != nil {
+		failed = append(failed, fmt.Errorf("drop all: %w", err))
+	}
+	return events, damaged, errors.Join(failed...)
 }
 
 // byID does something to the files of an event, all other changes kept out.
@@ -142,12 +171,18 @@ func (s *Spool) retry(dir, name string) error {
 	if err != nil {
 		return explain("retry: read", s.path(dir+"/"+name), err)
 	}
-	for channel, outcome := range entry.Channels {
+	changed := dir != queueDir
+	for channel, before := range entry.Channels {
+		outcome := before
 		if outcome.State == Dead {
 			outcome.State, outcome.Attempts = Pending, 0
 		}
 		outcome.Next, outcome.Asked = time.Time{}, false
 		entry.setOutcome(channel, outcome)
+		changed = changed || outcome != before
+	}
+	if !changed {
+		return nil // due already: who has not the time for all gets further the next time
 	}
 	if err := s.replace(strings.TrimSuffix(name, damagedSuffix), &entry); err != nil {
 		return err
