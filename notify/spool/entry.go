@@ -159,10 +159,15 @@ func newEntry(entry Entry) ([]byte, error) {
 		return nil, fmt.Errorf("encode it: %w", err)
 	}
 	if len(data) > maxEvent {
-		return nil, fmt.Errorf("it has %d bytes, at most %d are kept", len(data), maxEvent)
+		return nil, tooLarge(data)
 	}
 	return data, nil
 }
+
+// errTooLarge is the error of an entry that leaves no room for the outcomes.
+var errTooLarge = fmt.Errorf("at most %d are kept", maxEvent)
+
+func tooLarge(data []byte) error { return fmt.Errorf("it has %d bytes, %w", len(data), errTooLarge) }
 
 // encode is the file of an entry that was read.
 func (e *Entry) encode() ([]byte, error) {

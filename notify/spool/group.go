@@ -283,13 +283,12 @@ func (d *drainer) tell(ctx context.Context, story notify.Story, batches []batch,
 			since = batch.since
 		}
 	}
-	slices.SortFunc(items, byName)
-	var err error
 	if len(items) == 0 {
-		err = d.tellEnd(over, count, since)
-	} else {
-		err = d.combine(ctx, items, over, story, count, since)
+		d.tellEnds(batches, count, since, now)
+		return
 	}
+	slices.SortFunc(items, byName)
+	err := d.combine(ctx, items, over, story, count, since)
 	if err != nil {
 		d.warn(fmt.Errorf("group events: %w", err))
 	}
@@ -297,11 +296,9 @@ func (d *drainer) tell(ctx context.Context, story notify.Story, batches []batch,
 		switch {
 		case batch.memory == nil:
 		case len(batch.items) == 0 && err != nil:
-			d.noEndBefore = now.Add(d.policy.InitialBackoff)
-			d.composeAt(d.noEndBefore)
+			d.putOffEnds(now)
 		default:
-			batch.memory.note(batch, story, now, d.policy.Grouping)
-			d.keep(batch.subject, batch.memory)
+			d.noteTold(batch, story, now)
 		}
 	}
 	if story == notify.Summary {
@@ -315,21 +312,29 @@ func (d *drainer) tell(ctx context.Context, story notify.Story, batches []batch,
 	d.wake()
 }
 
-// errTooLarge is the error of an entry that could not be read again.
-var errTooLarge = fmt.Errorf("it has more than %d bytes", maxEntry)
+// inParts tells all at once if it fits into one entry, or else in halves, and those
+// in halves of their own. A try that fails with errTooLarge has changed nothing.
+func inParts[T any](all []T, tell func(part []T) error) error {
+	err := tell(all)
+	if len(all) < 2 || !errors.Is(err, errTooLarge) {
+		return err
+	}
+	half := len(all) / 2
+	return errors.Join(inParts(all[:half], tell), inParts(all[half:], tell))
+}
 
 // combine makes the last item's entry tell of all and of what is over, and
 // settles the others. What does not fit into one notification becomes several.
 func (d *drainer) combine(ctx context.Context, items []*item, over []notify.Event, story notify.Story, count int, since time.Time) error {
-	var err error
-	if count > 0 || len(items) <= maxEarlier {
-		err = d.combineAll(ctx, items, over, story, count, since)
-		if !errors.Is(err, errTooLarge) || len(items) == 1 {
-			return err
+	return inParts(items, func(part []*item) error {
+		if count == 0 && len(part) > maxEarlier {
+			return errTooLarge
 		}
-	}
-	half := len(items) / 2
-	return errors.Join(d.combine(ctx, items[:half], over, story, count, since), d.combine(ctx, items[half:], nil, story, count, since))
+		if part[0] != items[0] {
+			return d.combineAll(ctx, part, nil, story, count, since)
+		}
+		return d.combineAll(ctx, part, over, story, count, since)
+	})
 }
 
 // combineAll is combine for what may fit. Where it does not, the error is
@@ -373,7 +378,7 @@ func (d *drainer) combineAll(ctx context.Context, items []*item, over []notify.E
 	if data, err := entry.encode(); err != nil {
 		return err
 	} else if len(data) > maxEvent {
-		return errTooLarge
+		return tooLarge(data)
 	}
 	if err := d.s.replace(last.name, &entry); err != nil {
 		return err
@@ -452,9 +457,33 @@ func (d *drainer) detachOne(item *item) error {
 	return nil
 }
 
-// tellEnd tells the end of flaps after which nothing happened any more.
-func (d *drainer) tellEnd(events []notify.Event, count int, since time.Time) error {
-	slices.SortFunc(events, byTime)
+// tellEnds tells the end of flaps after which nothing happened any more.
+func (d *drainer) tellEnds(batches []batch, count int, since, now time.Time) {
+	slices.SortFunc(batches, func(a, b batch) int { return byTime(a.memory.Flap.Last, b.memory.Flap.Last) })
+	err := inParts(batches, func(part []batch) error {
+		events := make([]notify.Event, len(part))
+		for i, batch := range part {
+			events[i] = batch.memory.Flap.Last
+		}
+		if err := d.s.put(d.endOf(events, count, since)); err != nil {
+			return err
+		}
+		for _, batch := range part {
+			d.noteTold(batch, notify.Settled, now)
+		}
+		return nil
+	})
+	if err != nil {
+		d.warn(fmt.Errorf("group events: %w", err))
+		d.putOffEnds(now)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wake()
+}
+
+// endOf is the entry that tells the end of flaps, by the last event of each.
+func (d *drainer) endOf(events []notify.Event, count int, since time.Time) Entry {
 	last := events[len(events)-1]
 	// The event went out before, with the notice: this is another message.
 	last.ID = shorten(last.ID, maxID-len(settledSuffix)) + settledSuffix
@@ -467,7 +496,13 @@ func (d *drainer) tellEnd(events []notify.Event, count int, since time.Time) err
 			entry.Channels[name] = Outcome{State: Done}
 		}
 	}
-	return d.s.put(entry)
+	return entry
+}
+
+// putOffEnds leaves the end of flaps, which could not be kept, for a while.
+func (d *drainer) putOffEnds(now time.Time) {
+	d.noEndBefore = now.Add(d.policy.InitialBackoff)
+	d.composeAt(d.noEndBefore)
 }
 
 // settledSuffix makes the ID of a flap's end of its last event's.

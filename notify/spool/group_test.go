@@ -565,3 +565,54 @@ func TestManyEventsOfAFlapFitIntoOneEntry(t *testing.T) {
 		t.Errorf("count %d, %d listed", got.Count, len(got.Earlier))
 	}
 }
+
+// What is too large for one entry is told in several: the end of flaps and a
+// reminder like the events themselves.
+func TestWhatFitsIntoNoEntryIsToldInSeveral(t *testing.T) {
+	large := func(event notify.Event) notify.Event {
+		event.Notes = []string{strings.Repeat("note ", maxEvent/8)}
+		return event
+	}
+	byFirst := func(a, b notify.Notification) int { return strings.Compare(a.Events()[0].Name, b.Events()[0].Name) }
+	t.Run("end of flaps", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			spool := open(t, t.TempDir())
+			mail := &reader{name: "mail"}
+			for n := range 6 {
+				for _, name := range []string{"VI_1", "VI_2"} {
+					event := happened(name, []notify.State{notify.Master, notify.Backup}[n%2])
+					if n == 5 {
+						event = large(event)
+					}
+					put(t, spool, event)
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+			drainFor(t, spool, Policy{Grouping: usual()}, mail)
+			before := len(mail.got)
+			time.Sleep(time.Minute)
+			drainFor(t, spool, Policy{Grouping: usual()}, mail)
+			mail.got = mail.got[before:]
+			slices.SortFunc(mail.got, byFirst)
+			wantTold(t, mail, "settled 12: VI_1 BACKUP", "settled 12: VI_2 BACKUP")
+		})
+	})
+	t.Run("reminder", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			spool := open(t, t.TempDir())
+			mail := &reader{name: "mail"}
+			remember(t, spool, happened("VI_1", notify.Fault), happened("VI_2", notify.Fault), happened("VI_3", notify.Fault))
+			time.Sleep(5 * time.Hour)
+			policy := reminding()
+			policy.Gather = func(_ context.Context, _ notify.Kind, name string) (notify.Event, bool) {
+				if name == "VI_3" {
+					return happened(name, ""), true
+				}
+				return large(happened(name, "")), true
+			}
+			drainFor(t, spool, policy, mail)
+			slices.SortFunc(mail.got, byFirst)
+			wantTold(t, mail, "reminder: VI_1 FAULT", "reminder: VI_2 FAULT, VI_3 FAULT")
+		})
+	})
+}

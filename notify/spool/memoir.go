@@ -125,6 +125,12 @@ func (m *memoir) note(batch batch, story notify.Story, now time.Time, g *Groupin
 	m.Transitions = recent(m.Transitions, now, g.FlapWindow)
 }
 
+// noteTold is note for the drain, and is kept.
+func (d *drainer) noteTold(batch batch, story notify.Story, now time.Time) {
+	batch.memory.note(batch, story, now, d.policy.Grouping)
+	d.keep(batch.subject, batch.memory)
+}
+
 // recent keeps the times that are not older than the age, nor in the future,
 // and not too many of them.
 func recent(times []time.Time, now time.Time, age time.Duration) []time.Time {

@@ -74,14 +74,14 @@ func (d *drainer) lastingFaults(now time.Time) (faults []memory) {
 	return faults
 }
 
-// remind puts one notification of the FAULTs that were found to last.
+// remind puts one notification of the FAULTs that were found to last, or several
+// if they do not fit into one.
 func (d *drainer) remind(findings []finding, now time.Time) {
 	if !d.reminds(now) {
 		return
 	}
 	faults := d.lastingFaults(now) // less those that were told of meanwhile
 	var events []notify.Event
-	var reminded []subject
 	for _, found := range findings {
 		fault := found.fault
 		if !slices.ContainsFunc(faults, func(other memory) bool { return other.subject() == fault.subject() }) {
@@ -94,20 +94,27 @@ func (d *drainer) remind(findings []finding, now time.Time) {
 		}
 		if found.lasts {
 			event := found.event
+			event.Kind, event.Name = fault.Kind, fault.Name
 			event.State, event.Previous, event.PreviousSince = notify.Fault, notify.Fault, &fault.Since
 			events = append(events, event)
-			reminded = append(reminded, fault.subject())
 		}
 	}
 	if len(events) == 0 {
 		return
 	}
-	if err := d.s.put(reminderOf(events)); err != nil {
+	var reminded []subject
+	err := inParts(events, func(part []notify.Event) error {
+		if err := d.s.put(reminderOf(part)); err != nil {
+			return err
+		}
+		for _, event := range part {
+			d.noteReminder(subjectOf(event), now)
+			reminded = append(reminded, subjectOf(event))
+		}
+		return nil
+	})
+	if err != nil {
 		d.warn(fmt.Errorf("remind of a lasting FAULT: %w", err))
-		return
-	}
-	for _, who := range reminded {
-		d.noteReminder(who, now)
 	}
 	d.supersede(reminded)
 }
