@@ -129,36 +129,57 @@ an ID is enough if no other event has it.
 		&cobra.Command{
 			Use:   "retry ID…|all",
 			Short: "Make events due at once, also those given up",
-			Long: `Make events due at once, also those given up. The start of an ID is enough if no
-other event has it. A run that waits tries them within seconds, otherwise the
-next one does.
+			Long: `Make events due at once, also those given up: those of these IDs, or all. The
+start of an ID is enough if no other event has it. A run that waits tries them
+within seconds, otherwise the next one does.
 
 ` + exitCodesHelp,
-			Args: minimumArgs(1, "an event's ID, or all"),
-			RunE: func(_ *cobra.Command, args []string) error {
-				return a.eachEvent(args, func(ctx context.Context, queue *spool.Spool, id string) error {
-					if id != "all" {
-						return queue.Retry(ctx, id)
-					}
-					count, err := queue.RetryAll(ctx)
-					fmt.Fprintf(a.stdout, "%d events are due: 'hacheck deliver' sends them\n", count)
-					return err
-				})
-			},
+			Args: eventArgs,
+			RunE: func(_ *cobra.Command, args []string) error { return a.queueRetry(args) },
 		},
-		&cobra.Command{
-			Use:   "drop ID…",
-			Short: "Remove events for ever",
-			Long: `Remove events for ever. The start of an ID is enough if no other event has it.
-
-` + exitCodesHelp,
-			Args: minimumArgs(1, "an event's ID"),
-			RunE: func(_ *cobra.Command, args []string) error {
-				return a.eachEvent(args, func(ctx context.Context, queue *spool.Spool, id string) error { return queue.Drop(ctx, id) })
-			},
-		},
+		a.queueDropCommand(),
 	)
 	return command
+}
+
+func (a *app) queueDropCommand() *cobra.Command {
+	var waiting bool
+	command := &cobra.Command{
+		Use:   "drop ID…|all",
+		Short: "Remove events for ever",
+		Long: `Remove events for ever: those of these IDs, whether they wait or were given up,
+or all that were given up, with the damaged files. The start of an ID is enough if
+no other event has it.
+
+What waits is tried again by itself, and may wait for a channel that is only slow:
+'all' leaves it where it is, unless --waiting is there, too.
+
+` + exitCodesHelp,
+		Args: func(command *cobra.Command, args []string) error {
+			if waiting && !isAll(args) {
+				return usageError("--waiting is for 'hacheck queue drop all'")
+			}
+			return eventArgs(command, args)
+		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.queueDrop(args, waiting) },
+	}
+	command.Flags().BoolVar(&waiting, "waiting", false, "with all: drop also what waits for delivery")
+	return command
+}
+
+// allEvents stands for every event in place of IDs, each of which begins with a
+// digit.
+const allEvents = "all"
+
+func isAll(args []string) bool { return len(args) == 1 && args[0] == allEvents }
+
+// eventArgs wants IDs, or "all" and nothing else: who names events beside it may
+// not mean all others.
+func eventArgs(command *cobra.Command, args []string) error {
+	if slices.Contains(args, allEvents) && !isAll(args) {
+		return usageError("%q stands alone: it means every event", allEvents)
+	}
+	return minimumArgs(1, "an event's ID, or all,")(command, args)
 }
 
 // queueBudget bounds a look at the queue or a change of one entry.
@@ -177,7 +198,8 @@ func (a *app) openQueue() (*spool.Spool, error) {
 	return queue, nil
 }
 
-func (a *app) eachEvent(ids []string, do func(context.Context, *spool.Spool, string) error) error {
+// changeQueue opens the spool for a change, with what is in it.
+func (a *app) changeQueue(change func(ctx context.Context, queue *spool.Spool, found queueContents) error) error {
 	queue, err := a.openQueue()
 	if err != nil {
 		return err
@@ -189,20 +211,111 @@ func (a *app) eachEvent(ids []string, do func(context.Context, *spool.Spool, str
 	if err != nil {
 		return err
 	}
-	var failures []error
-	for _, id := range ids {
-		id, err := found.complete(id)
-		if err == nil {
-			err = do(ctx, queue, id)
-		}
-		if err != nil {
-			failures = append(failures, err)
-		}
-	}
-	if err := errors.Join(failures...); err != nil {
+	if err := change(ctx, queue, found); err != nil {
 		return failedError("%w", err)
 	}
 	return nil
+}
+
+// each does something to the events whose IDs begin so. It goes on after an error
+// and returns the IDs of those to which it was done.
+func (c queueContents) each(starts []string, do func(id string) error) (done []string, err error) {
+	var failures []error
+	for _, start := range starts {
+		id, err := c.complete(start)
+		if err == nil {
+			err = do(id)
+		}
+		if err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		done = append(done, id)
+	}
+	return done, errors.Join(failures...)
+}
+
+// queueRetry makes events due.
+func (a *app) queueRetry(args []string) error {
+	return a.changeQueue(func(ctx context.Context, queue *spool.Spool, found queueContents) error {
+		var due retried
+		var err error
+		entries := slices.Concat(found.waiting, found.dead)
+		if isAll(args) {
+			due.Due, err = queue.RetryAll(ctx)
+		} else {
+			var ids []string
+			ids, err = found.each(args, func(id string) error { return queue.Retry(ctx, id) })
+			due.Due = len(ids)
+			entries = slices.DeleteFunc(entries, func(entry spool.Entry) bool { return !slices.Contains(ids, entry.Event.ID) })
+		}
+		if err != nil && due.Due == 0 {
+			return err
+		}
+		a.say(due)
+		if channels := missing(entries, a.configured()); len(channels) > 0 {
+			a.log.Warn("channels are no longer configured: what they have not had is given up again", "channels", strings.Join(channels, ", "))
+		}
+		return err
+	})
+}
+
+// retried is what 'queue retry' answers.
+type retried struct {
+	Due int `json:"due"`
+}
+
+func (r retried) String() string {
+	if r.Due == 1 {
+		return "1 event is due: 'hacheck deliver' sends it"
+	}
+	return fmt.Sprintf("%d events are due: 'hacheck deliver' sends them", r.Due)
+}
+
+// queueDrop removes events for ever.
+func (a *app) queueDrop(args []string, waiting bool) error {
+	return a.changeQueue(func(ctx context.Context, queue *spool.Spool, found queueContents) error {
+		var gone dropped
+		var err error
+		switch {
+		case !isAll(args):
+			var ids []string
+			ids, err = found.each(args, func(id string) error { return queue.Drop(ctx, id) })
+			gone.Dropped = len(ids)
+		case waiting:
+			events, damaged, waitErr := queue.DropWaiting(ctx)
+			gone.Dropped, gone.Damaged, err = queue.DropDead(ctx) // and what was given up meanwhile
+			gone.Dropped, gone.Damaged, err = gone.Dropped+events, gone.Damaged+damaged, errors.Join(waitErr, err)
+		default:
+			gone.Dropped, gone.Damaged, err = queue.DropDead(ctx)
+			gone.Kept = len(found.waiting)
+		}
+		if err == nil || gone.Dropped+gone.Damaged > 0 {
+			a.say(gone)
+		}
+		return err
+	})
+}
+
+// dropped is what 'queue drop' answers.
+type dropped struct {
+	Dropped int `json:"dropped"`
+	// Damaged counts the damaged files dropped with 'all', Kept the events that it
+	// left waiting.
+	Damaged int `json:"damaged"`
+	Kept    int `json:"kept"`
+}
+
+func (d dropped) String() string {
+	text := counted(d.Dropped, "event")
+	if d.Damaged > 0 {
+		text += " and " + counted(d.Damaged, "damaged file")
+	}
+	text += " dropped"
+	if d.Kept > 0 {
+		text += fmt.Sprintf("; %s still waiting (--waiting drops what waits, too)", counted(d.Kept, "event"))
+	}
+	return text
 }
 
 // queued is one event as 'queue list' shows it.
@@ -214,6 +327,38 @@ type queued struct {
 	State    string                   `json:"state"`
 	Dead     bool                     `json:"dead"`
 	Channels map[string]spool.Outcome `json:"channels,omitempty"`
+	// Missing are those that have not had it and are no longer configured.
+	Missing []string `json:"no_longer_configured,omitempty"`
+}
+
+// configured says which channels there are; nil if that is not sure.
+func (a *app) configured() []string {
+	ctx, cancel := context.WithTimeout(context.Background(), queueBudget)
+	defer cancel()
+	channels, err := a.channels(ctx)
+	if err != nil || len(channels.Awaited) > 0 {
+		return nil
+	}
+	var names []string
+	for _, channel := range channels.Notifiers {
+		names = append(names, channel.Name())
+	}
+	return names
+}
+
+// missing names the channels that have not had one of the entries and are not
+// configured, which may not be known.
+func missing(entries []spool.Entry, configured []string) []string {
+	var names []string
+	for _, entry := range entries {
+		for name, outcome := range entry.Channels {
+			if outcome.State != spool.Done && configured != nil && !slices.Contains(configured, name) && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // queueContents is what is in the spool.
@@ -251,7 +396,7 @@ func (a *app) lookAtQueue() (queueContents, error) {
 }
 
 // complete completes the start of an event's ID. What no event's ID begins with
-// stays as it is, and so does "all": an ID begins with a digit.
+// stays as it is.
 func (c queueContents) complete(start string) (string, error) {
 	var ids []string
 	for _, entry := range slices.Concat(c.waiting, c.dead) {
@@ -275,11 +420,15 @@ func (a *app) queueList() error {
 	}
 	waiting, dead, damaged := found.waiting, found.dead, found.damaged
 	events := make([]queued, 0, len(waiting)+len(dead))
+	var configured []string
+	if len(waiting)+len(dead) > 0 {
+		configured = a.configured()
+	}
 	for _, entry := range waiting {
-		events = append(events, asQueued(entry, false))
+		events = append(events, asQueued(entry, false, configured))
 	}
 	for _, entry := range dead {
-		events = append(events, asQueued(entry, true))
+		events = append(events, asQueued(entry, true, configured))
 	}
 	if a.flags.output == outputJSON {
 		return json.NewEncoder(a.stdout).Encode(struct {
@@ -299,7 +448,7 @@ func (a *app) queueList() error {
 			fate = "given up"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s %s\t%s\t%s\n", printable(event.ID), roughly(a.started.Sub(event.Time)),
-			printable(event.State), printable(event.Name), fate, channelsText(event.Channels))
+			printable(event.State), printable(event.Name), fate, event.channelsText())
 	}
 	for _, file := range damaged {
 		fmt.Fprintf(table, "%s/%s\t\t\tdamaged\t%s\n", file.Dir, printable(file.Name), quoted(file.Reason, 200))
@@ -331,6 +480,7 @@ func (a *app) queueShow(id string) error {
 		return failedError("no event of the spool has an ID that begins with %q (see 'hacheck queue list')", id)
 	}
 	shown.now = a.started
+	shown.Missing = missing([]spool.Entry{shown.Entry}, a.configured())
 	shown.message = notify.Style{Language: a.config.Notify.Language}.Render(shown.Notification()).Text
 	a.say(&shown)
 	return nil
@@ -340,6 +490,8 @@ func (a *app) queueShow(id string) error {
 type shownEntry struct {
 	spool.Entry
 	Dead bool `json:"dead"`
+	// Missing is as that of queued.
+	Missing []string `json:"no_longer_configured,omitempty"`
 
 	message string
 	now     time.Time
@@ -364,7 +516,11 @@ func (s *shownEntry) String() string {
 		fmt.Fprintf(table, "channels\tnot tried yet\n")
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Channels)) {
-		fmt.Fprintf(table, "%s\t%s\n", printable(name), s.outcome(s.Channels[name]))
+		text := s.outcome(s.Channels[name])
+		if slices.Contains(s.Missing, name) {
+			text = isMissing(name) + ", " + text
+		}
+		fmt.Fprintf(table, "%s\t%s\n", printable(name), text)
 	}
 	table.Flush()
 	text.WriteString("\n" + strings.TrimRight(s.message, "\n"))
@@ -389,12 +545,18 @@ func (s *shownEntry) outcome(outcome spool.Outcome) string {
 	return text
 }
 
-func asQueued(entry spool.Entry, dead bool) queued {
+func asQueued(entry spool.Entry, dead bool, configured []string) queued {
 	event := entry.Event
 	return queued{
 		ID: event.ID, Time: event.Time, Kind: string(event.Kind), Name: event.Name,
 		State: string(event.State), Dead: dead, Channels: entry.Channels,
+		Missing: missing([]spool.Entry{entry}, configured),
 	}
+}
+
+// isMissing says that a channel gets nothing any more.
+func isMissing(name string) string {
+	return fmt.Sprintf("channel %s is no longer configured", printable(name))
 }
 
 // counted words a number of things.
@@ -405,14 +567,17 @@ func counted(count int, what string) string {
 	return fmt.Sprintf("%d %ss", count, what)
 }
 
-func channelsText(channels map[string]spool.Outcome) string {
-	if len(channels) == 0 {
+func (q queued) channelsText() string {
+	if len(q.Channels) == 0 {
 		return "not tried yet"
 	}
 	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(channels)) {
-		outcome := channels[name]
+	for _, name := range slices.Sorted(maps.Keys(q.Channels)) {
+		outcome := q.Channels[name]
 		part := printable(name) + " " + printable(fmt.Sprint(outcome.State))
+		if slices.Contains(q.Missing, name) {
+			part = isMissing(name) + ", " + printable(fmt.Sprint(outcome.State))
+		}
 		if outcome.LastError != "" {
 			part += fmt.Sprintf(" after %s: %s", counted(outcome.Attempts, "attempt"), quoted(outcome.LastError, 300))
 		}
