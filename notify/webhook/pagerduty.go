@@ -69,10 +69,16 @@ type pagerdutyLink struct {
 //   - a change event, which is shown beside incidents and wakes nobody, for all
 //     other news.
 //
+// A trigger or a resolve that is sent again changes nothing, as it names its
+// incident. A change event has no dedup_key: sent again, because an answer got
+// lost or another request of the attempt failed, it is listed twice, with the
+// same event_id. The change events come last, so that an incident that fails
+// repeats none of them.
+//
 // The instances of a sync group that share its state have no incident of their
 // own. A test makes an incident and resolves it at once.
 func pagerdutyPosts(t told) ([]post, error) {
-	var requests []pagerdutyRequest
+	var requests, changes []pagerdutyRequest
 	all := subjects(t.notification)
 	for _, s := range all {
 		switch last := s.last(); {
@@ -87,12 +93,12 @@ func pagerdutyPosts(t told) ([]post, error) {
 				requests = append(requests, t.resolve(s))
 			}
 			if s.news() && !covered(last, all) {
-				requests = append(requests, t.change(s))
+				changes = append(changes, t.change(s))
 			}
 		}
 	}
 	var posts []post
-	for _, request := range requests {
+	for _, request := range slices.Concat(requests, changes) {
 		body, err := encode(request.body)
 		if err != nil {
 			return nil, err

@@ -94,6 +94,8 @@ func TestIncidents(t *testing.T) {
 			"trigger VI_1 critical", "VRRPFault critical VI_1 0 to 1500"},
 		{"two instances", events("", change("VI_1", backup, fault, 0), change("VI_2", fault, backup, 1)),
 			"trigger VI_1 critical, resolve VI_2", "VRRPFault critical VI_1 0 to 1500, VRRPFault critical VI_2 -9 to 1"},
+		{"one takes over and one goes into FAULT", events("", change("VI_1", backup, master, 0), change("VI_2", backup, fault, 1)),
+			"trigger VI_2 critical, change VI_1", "VRRPTransition info VI_1 0 to 65, VRRPFault critical VI_2 1 to 1500"},
 		{"a group and its members", events("", change("VI_1", backup, fault, 0), change("VI_2", backup, fault, 0), group(change("G", backup, fault, 0), "VI_1", "VI_2")),
 			"trigger G critical", "VRRPFault critical VI_1 0 to 1500, VRRPFault critical VI_2 0 to 1500, VRRPFault critical G 0 to 1500"},
 		{"a group and its members recover", events("", change("VI_1", fault, backup, 0), group(change("G", fault, backup, 0), "VI_1")),
