@@ -104,6 +104,7 @@ func newChannel(kind ChannelKind) *Channel {
 	if kind == KindWebhook {
 		channel.Webhook.Preset = webhook.Generic
 	}
+	// The types that are no preset have no limit.
 	channel.RateLimit.Count, channel.RateLimit.Per = channel.Webhook.Preset.Limit()
 	return channel
 }
@@ -166,9 +167,10 @@ func (c *Channel) execSettings() []setting {
 type receiver struct {
 	kind ChannelKind
 	doc  string
-	// keys name its settings, in the order they are shown.
+	// keys name its own settings, in the order they are shown: those of the map in
+	// settings, where "root" and "members" are the url and the urls of the file.
 	keys []string
-	// token says what the file holds.
+	// token says what its token_file holds; empty if it has none.
 	token string
 }
 
@@ -217,7 +219,7 @@ func (k receiver) settings(c *Channel) []setting {
 		setting{"proxy", "http, https or socks5 URL of a proxy; none: go directly; empty: HTTPS_PROXY, HTTP_PROXY and NO_PROXY", maskedRoot{text{&hook.Proxy}}},
 		setting{"ca_file", "PEM file of the authorities to trust; empty: the system's", text{&hook.CAFile}},
 		setting{"insecure", "do not verify the certificate", yesNo{&hook.InsecureSkipVerify}},
-		setting{"timeout", "time one attempt has", duration{&hook.Timeout, time.Second, 5 * time.Minute}})
+		setting{"timeout", "time one attempt has", duration{&hook.Timeout, time.Second, webhook.MaxTimeout}})
 }
 
 // fillIn gives what is left out, and depends on other settings, the value in
@@ -294,11 +296,10 @@ func each[C any, N notify.Notifier](configs []C, build func(C) (N, error)) ([]no
 	return notifiers, nil
 }
 
-// secretFiles are the files with what must not stand in the configuration, each
-// empty if there is none.
+// secretFiles are the files with what must not stand in the configuration; an
+// empty one is none.
 func (c *Channel) secretFiles() []string {
-	hook := &c.Webhook
-	return []string{c.SMTP.PasswordFile, hook.URLFile, hook.SecretFile, hook.TokenFile, hook.TopicFile, hook.HeadersFile}
+	return append(c.Webhook.SecretFiles(), c.SMTP.PasswordFile)
 }
 
 // timeout is what one attempt has.

@@ -166,8 +166,8 @@ func (f filter) Skips(notification notify.Notification) (reason string, skip boo
 
 // Warnings are those of the channel.
 func (f filter) Warnings() []string {
-	if files, ok := f.Notifier.(interface{ Warnings() []string }); ok {
-		return files.Warnings()
+	if warner, ok := f.Notifier.(interface{ Warnings() []string }); ok {
+		return warner.Warnings()
 	}
 	return nil
 }

@@ -58,8 +58,8 @@ func (a *app) configCheck() error {
 		warnings = append(warnings, channels.Problem)
 	}
 	for _, channel := range channels.Notifiers {
-		if files, ok := channel.(interface{ Warnings() []string }); ok {
-			for _, warning := range files.Warnings() {
+		if warner, ok := channel.(interface{ Warnings() []string }); ok {
+			for _, warning := range warner.Warnings() {
 				warnings = append(warnings, fmt.Errorf("%s: channel %s: %s", a.config.Path, channel.Name(), warning))
 			}
 		}

@@ -86,7 +86,7 @@ func alertmanagerPosts(t told) ([]post, error) {
 			add(alertTransition, t.level(last), s, last.Time, t.now.Add(alertmanagerNews))
 		}
 	}
-	posts, err := one(alerts)
+	posts, err := onePost(alerts)
 	posts[0].path = "/api/v2/alerts"
 	return posts, err
 }

@@ -23,10 +23,10 @@ type barkMessage struct {
 }
 
 func barkPosts(t told) ([]post, error) {
-	posts, err := one(barkMessage{
+	posts, err := onePost(barkMessage{
 		DeviceKey: t.token,
-		Title:     cut(t.message.Subject, barkTitle, encoded),
-		Body:      cut(t.message.Text, barkBody, encoded),
+		Title:     cut(t.message.Subject, barkTitle, jsonOctets),
+		Body:      cut(t.message.Text, barkBody, jsonOctets),
 		Level:     barkLevel(t.notification.Severity()),
 		Group:     "hacheck",
 		URL:       runbook(t.notification),

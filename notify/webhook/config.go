@@ -18,8 +18,9 @@ import (
 // answer.
 const DefaultTimeout = 10 * time.Second
 
-// maxTimeout keeps one dead receiver from holding up the others for long.
-const maxTimeout = 5 * time.Minute
+// MaxTimeout is the longest Config.Timeout: it keeps one dead receiver from
+// holding up the others for long.
+const MaxTimeout = 5 * time.Minute
 
 // NoProxy is the value of Config.Proxy that goes to the receiver directly.
 const NoProxy = "none"
@@ -145,8 +146,8 @@ func New(cfg Config) (*Notifier, error) {
 		return nil, errors.New("name: is missing")
 	case !known:
 		return nil, fmt.Errorf("preset: %q is none of %s", shorten(string(cfg.Preset)), presetNames())
-	case cfg.Timeout < 0 || cfg.Timeout > maxTimeout:
-		return nil, fmt.Errorf("timeout: %s is not within 0s to %s", cfg.Timeout, maxTimeout)
+	case cfg.Timeout < 0 || cfg.Timeout > MaxTimeout:
+		return nil, fmt.Errorf("timeout: %s is not within 0s to %s", cfg.Timeout, MaxTimeout)
 	case cfg.CAFile != "" && cfg.InsecureSkipVerify:
 		return nil, errors.New("ca_file: has no effect together with insecure; remove one of them")
 	case !validValue(cfg.UserAgent):

@@ -37,9 +37,9 @@ func dingtalkPosts(t told) ([]post, error) {
 	title := unmarked(t.message.Subject)
 	// DingTalk breaks a line only behind two blanks.
 	text := "#### " + title + "\n\n" + strings.ReplaceAll(unmarked(t.message.Text), "\n", "  \n")
-	posts, err := one(dingtalkMessage{
+	posts, err := onePost(dingtalkMessage{
 		Type:     "markdown",
-		Markdown: dingtalkMarkdown{Title: cut(title, 200, characters), Text: cut(text, dingtalkText, encoded)},
+		Markdown: dingtalkMarkdown{Title: cut(title, 200, characters), Text: cut(text, dingtalkText, jsonOctets)},
 	})
 	if err != nil || t.key == "" {
 		return posts, err

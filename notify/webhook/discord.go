@@ -26,7 +26,7 @@ type discordMentions struct {
 
 func discordPosts(t told) ([]post, error) {
 	title := "**" + discordEscape(cut(t.message.Subject, 300, units)) + "**\n"
-	posts, err := one(discordMessage{
+	posts, err := onePost(discordMessage{
 		Content:  title + fenced(t.message.Text, discordContent-total(title, units), units),
 		Mentions: discordMentions{Parse: []string{}},
 		Flags:    discordNoPreviews,

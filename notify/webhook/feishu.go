@@ -32,15 +32,15 @@ func feishuPosts(t told) ([]post, error) {
 	// All that has a meaning in a text is a tag, as <at user_id="all">, and a
 	// link, [x](https://…).
 	text = strings.NewReplacer("<", "＜", "](", "]（").Replace(text)
-	message := feishuMessage{Type: "text", Content: feishuContent{Text: cut(text, feishuText, encoded)}}
+	message := feishuMessage{Type: "text", Content: feishuContent{Text: cut(text, feishuText, jsonOctets)}}
 	if t.key == "" {
-		return one(message)
+		return onePost(message)
 	}
 	message.Timestamp = strconv.FormatInt(t.now.Unix(), 10)
 	// The text to sign is the key here, and the message is empty.
 	mac := hmac.New(sha256.New, []byte(message.Timestamp+"\n"+t.key))
 	message.Sign = base64.StdEncoding.EncodeToString(mac.Sum(nil))
-	posts, err := one(message)
+	posts, err := onePost(message)
 	if err == nil {
 		posts[0].fleeting = []string{message.Timestamp, message.Sign}
 	}

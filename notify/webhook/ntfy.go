@@ -40,7 +40,7 @@ func ntfyPosts(t told) ([]post, error) {
 	default:
 		message.Priority, message.Tags = 3, []string{"information_source"}
 	}
-	posts, err := one(message)
+	posts, err := onePost(message)
 	if err == nil && t.token != "" {
 		posts[0].header = http.Header{"Authorization": {"Bearer " + t.token}}
 	}

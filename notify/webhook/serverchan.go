@@ -21,7 +21,7 @@ type serverchanMessage struct {
 func serverchanPosts(t told) ([]post, error) {
 	// The title has room for little: the text begins with the whole of it.
 	text := fenced(t.message.Subject+"\n\n"+t.message.Text, serverchanText, octets)
-	posts, err := one(serverchanMessage{Title: cut(t.message.Subject, serverchanTitle, characters), Text: text})
+	posts, err := onePost(serverchanMessage{Title: cut(t.message.Subject, serverchanTitle, characters), Text: text})
 	if err == nil {
 		posts[0].path = "/" + t.token + ".send"
 	}

@@ -44,7 +44,7 @@ func slackPosts(t told) ([]post, error) {
 	if link := runbook(t.notification); link != "" {
 		blocks = append(blocks, slackBlock{"section", slackText{Type: "mrkdwn", Text: "<" + slackEscape(strings.ReplaceAll(link, "|", "%7C")) + ">", Verbatim: true}})
 	}
-	return one(slackMessage{Text: slackEscape(cut(t.message.Subject, slackFallback, slackUnits)), Blocks: blocks})
+	return onePost(slackMessage{Text: slackEscape(cut(t.message.Subject, slackFallback, slackUnits)), Blocks: blocks})
 }
 
 // slackEscape escapes what begins Slack's mentions and links, by its rules.

@@ -75,7 +75,7 @@ func teamsPosts(t told) ([]post, error) {
 		lines[i] = indented(line)
 	}
 	gap := "medium"
-	for line := range strings.SplitSeq(cut(strings.Join(lines, "\n"), teamsText, encoded), "\n") {
+	for line := range strings.SplitSeq(cut(strings.Join(lines, "\n"), teamsText, jsonOctets), "\n") {
 		if line == "" {
 			gap = "small"
 			continue
@@ -92,7 +92,7 @@ func teamsPosts(t told) ([]post, error) {
 	if link := runbook(t.notification); link != "" {
 		card.Actions = []teamsAction{{Type: "Action.OpenUrl", Title: "Runbook", URL: link}}
 	}
-	return one(teamsMessage{Type: "message", Attachments: []teamsAttachment{{
+	return onePost(teamsMessage{Type: "message", Attachments: []teamsAttachment{{
 		ContentType: "application/vnd.microsoft.card.adaptive", Content: card,
 	}}})
 }

@@ -43,7 +43,7 @@ func telegramPosts(t told) ([]post, error) {
 		Entities: []telegramEntity{{"bold", 0, head - len("\n\n")}, {"pre", head, total(text, units)}},
 		Preview:  telegramLinkPreview{Disabled: true},
 	}
-	posts, err := one(message)
+	posts, err := onePost(message)
 	if err == nil {
 		posts[0].path = "/bot" + t.token + "/sendMessage"
 	}

@@ -20,8 +20,8 @@ func encode(value any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// one makes the only post of what most receivers get.
-func one(body any) ([]post, error) {
+// onePost makes the only post of what most receivers get.
+func onePost(body any) ([]post, error) {
 	encoded, err := encode(body)
 	return []post{{body: encoded}}, err
 }
@@ -48,8 +48,8 @@ func units(r rune) int {
 	return 1
 }
 
-// encoded counts the bytes within a JSON string, as encode writes it.
-func encoded(r rune) int {
+// jsonOctets counts the bytes within a JSON string, as encode writes it.
+func jsonOctets(r rune) int {
 	switch {
 	case r == '"', r == '\\', r == '\n', r == '\r', r == '\t', r == '\b', r == '\f':
 		return 2

@@ -81,7 +81,17 @@ func (n *Notifier) urlField() string {
 // secretFile is a file the configuration names, and the field that names it.
 type secretFile struct{ field, path string }
 
-// secretFiles lists those that are set.
+// SecretFiles lists the files that hold secrets, as far as some are named.
+func (c Config) SecretFiles() []string {
+	var paths []string
+	for _, file := range c.secretFiles() {
+		paths = append(paths, file.path)
+	}
+	return paths
+}
+
+// secretFiles lists those that are set: New checks their paths, and Warnings
+// looks at them. load reads each for what it is.
 func (c Config) secretFiles() []secretFile {
 	var files []secretFile
 	for _, file := range [...]secretFile{

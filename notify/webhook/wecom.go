@@ -17,7 +17,7 @@ type wecomMarkdown struct {
 
 func wecomPosts(t told) ([]post, error) {
 	content := "**" + unmarked(t.message.Subject) + "**\n" + unmarked(t.message.Text)
-	return one(wecomMessage{Type: "markdown", Markdown: wecomMarkdown{Content: cut(content, wecomContent, octets)}})
+	return onePost(wecomMessage{Type: "markdown", Markdown: wecomMarkdown{Content: cut(content, wecomContent, octets)}})
 }
 
 func wecomAnswered(_ int, body []byte) answer {
