@@ -180,7 +180,7 @@ func dualConfigurationAsFound() *configuration {
 		preempts:    true,
 		spare:       netip.MustParseAddrPort("192.0.2.17:3306"),
 		haproxyCfg:  "dual-vip/haproxy.cfg",
-		backend:     "console",
+		backend:     "mysql",
 		check:       checkCommand,
 	}
 	for _, file := range []string{"dual-vip/keepalived-a.conf", "dual-vip/keepalived-b.conf"} {
@@ -247,7 +247,7 @@ func syncConfiguration() *configuration {
 		told:       true,
 		spare:      netip.MustParseAddrPort("192.0.2.17:3306"),
 		haproxyCfg: "dual-vip/haproxy.cfg",
-		backend:    "console",
+		backend:    "mysql",
 		check:      checkCommand,
 	}
 }
