@@ -69,7 +69,7 @@ func (d *drainer) walkOnce(ctx context.Context, channel notify.Notifier, items [
 		now := time.Now()
 		d.mu.Lock()
 		seen, outcome, line, enough := *item, item.outcome(name), *d.lines[name], d.enough
-		limited, due, pause := d.limited(name, now), d.due(outcome, now), d.pause(name)
+		limited, due, pause := d.limited(name, now), d.due(item, name, now), d.pause(name)
 		waits := queued.waits(item, name)
 		d.mu.Unlock()
 		if enough {
@@ -191,10 +191,7 @@ func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) 
 		d.forget(item)
 		return false, asked
 	case err != nil:
-		d.unreadable(item.name, err)
-		d.mu.Lock()
-		item.gone = true
-		d.mu.Unlock()
+		d.putOff(item, err)
 		return false, asked
 	}
 	if outcome := entry.outcome(name); outcome.State != Pending {
@@ -280,11 +277,30 @@ func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) 
 func (d *drainer) begin(channel string, item *item) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if item.gone || item.outcome(channel).State != Pending {
+	if item.gone || item.outcome(channel).State != Pending || item.rest.After(time.Now()) {
 		return false
 	}
 	d.lines[channel].trying = item
 	return true
+}
+
+// putOff leaves an entry alone that could be read when it came and now cannot, as
+// when too many files are open. Later ones of its subjects wait for it until it has
+// had a second try. After that this drain does without it: they may be alarms.
+func (d *drainer) putOff(item *item, err error) {
+	now := time.Now()
+	d.mu.Lock()
+	if item.rest.After(now) {
+		d.mu.Unlock()
+		return // another channel has just found it so
+	}
+	item.gone = !item.rest.IsZero()
+	item.rest = now.Add(d.policy.InitialBackoff)
+	givenUp := item.gone
+	d.mu.Unlock()
+	if givenUp {
+		d.unreadable(item.name, err)
+	}
 }
 
 func (d *drainer) end(channel string) {

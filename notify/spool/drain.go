@@ -208,6 +208,8 @@ type item struct {
 	size     int64
 	outcomes map[string]Outcome
 	gone     bool
+	// rest is until when it is left alone after it could not be read.
+	rest time.Time
 
 	// subjects are the instances and sync groups it tells of: each has an order
 	// of its own.
@@ -551,7 +553,7 @@ func (d *drainer) nextOn(channel string, now time.Time) time.Time {
 			continue
 		}
 		item.hold(waiting, true)
-		if due := d.due(outcome, now); first.IsZero() || due.Before(first) {
+		if due := d.due(item, channel, now); first.IsZero() || due.Before(first) {
 			first = due
 		}
 	}
@@ -566,10 +568,13 @@ func (d *drainer) nextOn(channel string, now time.Time) time.Time {
 	return first
 }
 
-// due is when a pending outcome may be tried again, now if at once. The caller
-// holds d.mu.
-func (d *drainer) due(outcome Outcome, now time.Time) time.Time {
+// due is when an entry that is pending on a channel may be tried again, now if at
+// once. The caller holds d.mu.
+func (d *drainer) due(item *item, channel string, now time.Time) time.Time {
+	outcome := item.outcome(channel)
 	switch {
+	case item.rest.After(now):
+		return item.rest
 	case d.policy.due(outcome, now):
 		return now
 	case outcome.Asked:

@@ -354,8 +354,8 @@ func (d *drainer) combineAll(ctx context.Context, items []*item, over []notify.E
 		case errors.Is(err, fs.ErrNotExist): // dropped by hand
 			d.forget(item)
 			continue
-		case err != nil:
-			return explain("read entry", d.s.path(queueDir+"/"+item.name), err)
+		case err != nil: // an attempt tells why, and the others go without it
+			continue
 		}
 		entry = read
 		d.mu.Lock()

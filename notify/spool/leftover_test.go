@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hacheck/notify"
 )
 
@@ -106,6 +108,92 @@ func TestEntryThatBecomesUnreadableIsLeftAlone(t *testing.T) {
 			t.Errorf("%d warnings, set aside %v, %v", len(report.Warnings), report.SetAside, err)
 		}
 		wantSeen(t, mail, "VI-2-002")
+	})
+}
+
+// unreadable lays a file that fails to be read over an entry, and gives what takes
+// it away again.
+func unreadable(t *testing.T, dir string, event notify.Event) (readable func()) {
+	t.Helper()
+	name := filepath.Join(dir, "spool", queueDir, entryName(event))
+	if err := unix.Mount("/proc/self/mem", name, "", unix.MS_BIND, ""); err != nil { // nothing is at its beginning
+		t.Fatalf("mount over %s: %v", name, err)
+	}
+	t.Cleanup(func() { unix.Unmount(name, unix.MNT_DETACH) })
+	return func() {
+		if err := unix.Unmount(name, 0); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// An entry that cannot be read for some seconds is not overtaken.
+func TestLaterEventsWaitForAnEntryThatCannotBeRead(t *testing.T) {
+	needRoot(t)
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		spool := open(t, dir)
+		put(t, spool, event("VI_1", 1), event("VI_1", 2), event("VI_2", 3))
+		spool.step = func(step string) {
+			if step == "drain: scanned" {
+				time.AfterFunc(3*time.Second, unreadable(t, dir, event("VI_1", 1)))
+			}
+		}
+		mail := &fake{name: "mail"}
+		report := drain(t, spool, Policy{Patience: time.Minute, IgnoreBackoff: true}, mail)
+		if len(report.SetAside) != 0 || report.Remaining != 0 {
+			t.Errorf("set aside %v, %d remain", report.SetAside, report.Remaining)
+		}
+		wantSeen(t, mail, "VI-2-003", "VI-1-001", "VI-1-002")
+	})
+}
+
+// One that stays so is told of and holds nothing up any longer.
+func TestLaterEventsWaitForOneMoreTryOnly(t *testing.T) {
+	needRoot(t)
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		spool := open(t, dir)
+		put(t, spool, event("VI_1", 1), event("VI_1", 2))
+		spool.step = func(step string) {
+			if step == "drain: scanned" {
+				unreadable(t, dir, event("VI_1", 1))
+			}
+		}
+		mail, chat := &fake{name: "mail"}, &fake{name: "chat"}
+		began := time.Now()
+		report := drain(t, spool, Policy{Patience: time.Minute}, mail, chat)
+		if len(report.SetAside) != 1 || report.SetAside[0].Dir != queueDir || report.Remaining != 1 {
+			t.Errorf("set aside %v, %d remain", report.SetAside, report.Remaining)
+		}
+		wantSeen(t, mail, "VI-1-002")
+		wantSeen(t, chat, "VI-1-002")
+		if took := mail.times[0].Sub(began); took < 5*time.Second || took > 6*time.Second {
+			t.Errorf("the later one came after %s", took)
+		}
+	})
+}
+
+// One entry that cannot be read does not tear a group apart.
+func TestGroupGoesWithoutAnEntryThatCannotBeRead(t *testing.T) {
+	needRoot(t)
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		spool := open(t, dir)
+		var events []notify.Event
+		for _, name := range []string{"VI_1", "VI_2", "VI_3"} {
+			events = append(events, happened(name, notify.Master))
+			time.Sleep(time.Millisecond)
+		}
+		put(t, spool, events...)
+		spool.step = func(step string) {
+			if step == "drain: scanned" {
+				time.AfterFunc(3*time.Second, unreadable(t, dir, events[1]))
+			}
+		}
+		mail := &reader{name: "mail"}
+		drainFor(t, spool, Policy{Grouping: usual(), Patience: 20 * time.Second}, mail)
+		wantTold(t, mail, "transition: VI_1 MASTER, VI_3 MASTER", ": VI_2 MASTER")
 	})
 }
 
