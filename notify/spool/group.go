@@ -72,7 +72,7 @@ func (d *drainer) compose(ctx context.Context, now time.Time) {
 	d.dropRepeats(repeats, now)
 	switch muted := d.mutedUntil(); {
 	case len(planned) > 0 && muted.After(now):
-		d.nextCompose = muted
+		d.composeAt(muted)
 	case len(planned) > 0:
 		d.tell(ctx, notify.Summary, []batch{{items: planned}}, now)
 	}

@@ -388,6 +388,27 @@ func TestMaintenanceEndedByHandIsToldAtOnce(t *testing.T) {
 	wantTold(t, mail, "summary: VI_1 BACKUP")
 }
 
+// What is due before the end of a maintenance is not forgotten for it.
+func TestMaintenanceHidesNoEarlierTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spool := open(t, t.TempDir())
+		mail := &reader{name: "mail"}
+		end := time.Now().Add(time.Hour)
+		planned := happened("VI_1", notify.Backup)
+		planned.Maintenance = &notify.Maintenance{Until: end, Mute: true}
+		repeat := happened("VI_2", notify.Master)
+		first := appended(repeat)
+		first.ID, first.Time = NewID(time.Now()), first.Time.Add(-time.Millisecond)
+		put(t, spool, planned, first, repeat)
+		policy := Policy{Grouping: usual(), Muted: func() time.Time { return end }}
+		report := drainFor(t, spool, policy, mail)
+		wantTold(t, mail, "transition: VI_2 MASTER")
+		if report.Duplicates != 1 || report.Held != 1 || !report.NextDue.Equal(end) {
+			t.Errorf("%+v", report)
+		}
+	})
+}
+
 func TestLastingFaultIsToldAgain(t *testing.T) {
 	dir := t.TempDir()
 	spool := open(t, dir)
