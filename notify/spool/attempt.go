@@ -59,7 +59,9 @@ func (d *drainer) walk(ctx context.Context, channel notify.Notifier, items []*it
 // passed by that had waited for it, or the channel had failed before.
 func (d *drainer) walkOnce(ctx context.Context, channel notify.Notifier, items []*item) bool {
 	name := channel.Name()
+	d.mu.Lock()
 	hold := d.askedUntil(name, items, time.Now())
+	d.mu.Unlock()
 	turns, queued, failing := d.turns(name, items)
 	var arrived, waited bool
 	for _, item := range turns {
@@ -143,35 +145,6 @@ func (q queues) waits(item *item, channel string) bool {
 
 // tellable reports whether a channel may have the item already.
 func (i *item) tellable(immediate bool) bool { return i.ready || immediate && !i.suspect }
-
-// waits reports whether an earlier event of any of the item's subjects is
-// pending.
-func (i *item) waits(waiting map[subject]bool) bool {
-	return slices.ContainsFunc(i.subjects, func(who subject) bool { return waiting[who] })
-}
-
-// hold makes later events of the item's subjects wait for it if it is pending.
-// One that may be of no account holds nothing up.
-func (i *item) hold(waiting map[subject]bool, pending bool) {
-	if pending && !i.suspect {
-		for _, who := range i.subjects {
-			waiting[who] = true
-		}
-	}
-}
-
-// askedUntil is how long the channel's peer has asked to be left alone.
-func (d *drainer) askedUntil(channel string, items []*item, now time.Time) (until time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, item := range items {
-		outcome := item.outcome(channel)
-		if !item.gone && outcome.State == Pending && outcome.Asked && !d.policy.due(outcome, now) && outcome.Next.After(until) {
-			until = outcome.Next
-		}
-	}
-	return until
-}
 
 // try makes one attempt and records it. It reports whether the entry is still
 // pending on the channel, and until when the peer wants no other.

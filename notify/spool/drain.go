@@ -289,16 +289,16 @@ type drainer struct {
 	nextRemind time.Time
 	findings   chan []finding
 
-	// load counts the times something new came for them; idle counts the
-	// channels that have seen the last of them through.
+	// load counts what was announced to the channels; idle counts those that
+	// have seen the last of it through.
 	load int
 	idle int
 	over bool
-	// caughtUp is set once all that was there at the beginning is read. Fresh is
-	// when there was a reason to try again last: an entry was read that came
+	// caughtUp is set once all that was there at the beginning is read. NewsAt
+	// is when there was a reason to try again last: an entry was read that came
 	// after that, or somebody had made lastWake.
 	caughtUp bool
-	fresh    time.Time
+	newsAt   time.Time
 	lastWake os.FileInfo
 	// enough is set once the policy has said so.
 	enough bool
@@ -401,9 +401,9 @@ func (d *drainer) wait(ctx context.Context) bool {
 				return false
 			}
 			d.mu.Lock()
-			fresh := d.load != load || d.enough
+			changed := d.load != load || d.enough
 			d.mu.Unlock()
-			if fresh {
+			if changed {
 				return true
 			}
 		}
@@ -435,20 +435,7 @@ func (d *drainer) round(ctx context.Context) (more bool) {
 			if d.look(ctx) != nil {
 				poll.Stop()
 			}
-			d.rouse(time.Now())
-		}
-	}
-}
-
-// rouse wakes the channels that have something to do again while another is
-// still at work: their pause is over.
-func (d *drainer) rouse(now time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, name := range d.names {
-		if next := d.nextOn(name, now); d.lines[name].resting && !next.IsZero() && !next.After(now) {
-			d.wake()
-			return
+			d.announceDue(time.Now())
 		}
 	}
 }
@@ -475,11 +462,24 @@ func (d *drainer) look(ctx context.Context) error {
 	return nil
 }
 
-// wake makes the channels look at the items again. The caller holds d.mu.
-func (d *drainer) wake() {
+// announce makes the channels look at the items again. The caller holds d.mu.
+func (d *drainer) announce() {
 	d.load++
 	d.idle = 0
 	d.cond.Broadcast()
+}
+
+// announceDue does so when a channel has something to do again while another is
+// still at work: its pause is over.
+func (d *drainer) announceDue(now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, name := range d.names {
+		if next := d.nextOn(name, now); d.lines[name].resting && !next.IsZero() && !next.After(now) {
+			d.announce()
+			return
+		}
+	}
 }
 
 // finish fills in what the report says about the future.
@@ -521,79 +521,4 @@ func (d *drainer) finish(ctx context.Context) {
 		}
 	}
 	d.report.Interrupted = ctx.Err() != nil && !d.report.NextDue.IsZero() && !d.report.NextDue.After(now)
-}
-
-// nextDue is when the next entry is due on one of the channels, or to be told at
-// all; zero if nothing will be. The caller holds d.mu.
-func (d *drainer) nextDue(channels []string, now time.Time) (next time.Time) {
-	earlier := func(due time.Time) {
-		if !due.IsZero() && (next.IsZero() || due.Before(next)) {
-			next = due
-		}
-	}
-	for _, channel := range channels {
-		earlier(d.nextOn(channel, now))
-	}
-	earlier(d.nextCompose)
-	return next
-}
-
-// nextOn is when the next entry is due on one channel, zero if nothing will be.
-// The caller holds d.mu.
-func (d *drainer) nextOn(channel string, now time.Time) time.Time {
-	waiting := make(map[subject]bool)
-	var first, hold time.Time
-	for _, item := range d.items {
-		outcome := item.outcome(channel)
-		if !item.gone && outcome.State == Pending && outcome.Asked && !d.policy.due(outcome, now) && outcome.Next.After(hold) {
-			hold = outcome.Next
-		}
-		if item.gone || outcome.State != Pending || !item.tellable(d.immediate[channel]) || item.waits(waiting) {
-			item.hold(waiting, outcome.State == Pending && !item.gone)
-			continue
-		}
-		item.hold(waiting, true)
-		if due := d.due(item, channel, now); first.IsZero() || due.Before(first) {
-			first = due
-		}
-	}
-	if first.IsZero() {
-		return first
-	}
-	for _, bound := range []time.Time{hold, d.pause(channel), d.limited(channel, now)} {
-		if first.Before(bound) {
-			first = bound
-		}
-	}
-	return first
-}
-
-// due is when an entry that is pending on a channel may be tried again, now if at
-// once. The caller holds d.mu.
-func (d *drainer) due(item *item, channel string, now time.Time) time.Time {
-	outcome := item.outcome(channel)
-	switch {
-	case item.rest.After(now):
-		return item.rest
-	case d.policy.due(outcome, now):
-		return now
-	case outcome.Asked:
-		return outcome.Next
-	}
-	return latest(now, d.sooner(outcome.LastAttempt, outcome.Next))
-}
-
-// pause is until when a channel that has failed is left alone. The caller holds
-// d.mu.
-func (d *drainer) pause(channel string) time.Time {
-	line := d.lines[channel]
-	return d.sooner(line.at, line.until)
-}
-
-// sooner is the end of a pause after a failure, which something new shortens.
-func (d *drainer) sooner(failed, until time.Time) time.Time {
-	if early := failed.Add(d.policy.InitialBackoff); d.fresh.After(failed) && early.Before(until) {
-		return early
-	}
-	return until
 }

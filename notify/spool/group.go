@@ -258,14 +258,6 @@ func (b *batch) judgeAsides(g *Grouping, now time.Time) {
 	}
 }
 
-// latest is the later of two times.
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
 // tell makes one notification of all batches. If that cannot be kept, as on a
 // full disk, every event is told alone: nothing waits for a disk but the end of
 // a flap, which has no event of its own.
@@ -309,7 +301,7 @@ func (d *drainer) tell(ctx context.Context, story notify.Story, batches []batch,
 	for _, item := range items {
 		item.ready, item.suspect, item.event = true, false, nil
 	}
-	d.wake()
+	d.announce()
 }
 
 // inParts tells all at once if it fits into one entry, or else in halves, and those
@@ -479,7 +471,7 @@ func (d *drainer) tellEnds(batches []batch, count int, since, now time.Time) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.wake()
+	d.announce()
 }
 
 // endOf is the entry that tells the end of flaps, by the last event of each.

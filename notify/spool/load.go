@@ -31,17 +31,17 @@ func (d *drainer) loadNew(ctx context.Context) error {
 	}
 	d.s.at("drain: listed")
 	d.mu.Lock()
-	fresh := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return d.seen[name] })
+	unseen := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return d.seen[name] })
 	d.mu.Unlock()
 	markers := make(map[string]bool)
-	for _, name := range fresh {
+	for _, name := range unseen {
 		if isMarker(name) {
 			markers[name] = true
 		}
 	}
 	var items []*item
 	var seen []string
-	for _, name := range fresh {
+	for _, name := range unseen {
 		if ctx.Err() != nil {
 			break
 		}
@@ -68,12 +68,12 @@ func (d *drainer) loadNew(ctx context.Context) error {
 		d.items = append(d.items, items...)
 		slices.SortFunc(d.items, byName)
 		if d.caughtUp {
-			d.fresh = time.Now()
+			d.newsAt = time.Now()
 			if slices.ContainsFunc(items, func(item *item) bool { return item.story == "" }) {
-				d.report.Late = d.fresh
+				d.report.Late = d.newsAt
 			}
 		}
-		d.wake()
+		d.announce()
 	}
 	d.caughtUp = d.caughtUp || ctx.Err() == nil
 	return nil

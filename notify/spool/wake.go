@@ -72,6 +72,6 @@ func (d *drainer) reconsider() {
 	for _, line := range d.lines {
 		line.gaveUp = false
 	}
-	d.fresh = time.Now()
-	d.wake()
+	d.newsAt = time.Now()
+	d.announce()
 }
