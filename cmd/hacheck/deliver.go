@@ -122,9 +122,13 @@ func (a *app) drain(ctx context.Context, queue *spool.Spool, rule patience) erro
 
 // drainAsHook delivers within the hook's budget, which begins anew with every
 // event that other hooks leave to this one: they have ended, and where no unit
-// or cron job delivers there is nobody else. After a signal, with which
-// keepalived stops and perhaps the machine, nothing waits any more, and the end
-// comes after partingTime.
+// or cron job delivers there is nobody else. For the same reason it stays for a
+// channel that has just failed: amid a failover a relay may be out of reach for
+// some seconds. keepalived does not wait for it, and of all hooks that run only the
+// one that delivers stays.
+//
+// After a signal, with which keepalived stops and perhaps the machine, nothing
+// waits any more, and the end comes after partingTime.
 func (a *app) drainAsHook(signalled context.Context, queue *spool.Spool) error {
 	budget := a.config.Notify.Budget
 	channels, policy, err := a.delivery(context.WithoutCancel(signalled), patience{impatient: true, stay: budget})
