@@ -291,7 +291,7 @@ func TestHostileNames(t *testing.T) {
 func TestHookTellsOfEveryRound(t *testing.T) {
 	var n *node
 	var other sync.Once
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	receiver := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		other.Do(func() {
 			if output, err := n.command("notify", "MASTER", "VI_2").CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, output)
@@ -300,8 +300,10 @@ func TestHookTellsOfEveryRound(t *testing.T) {
 		w.WriteHeader(http.StatusNotFound)
 	}))
 	defer receiver.Close()
+	url := "http://" + receiver.Listener.Addr().String()
 	// The limit makes that event wait for longer than any budget.
-	n = newNode(t, "notify:\n  channels:\n    - {type: webhook, name: chat, url: '"+receiver.URL+"', rate_limit: 1/1h}\n")
+	n = newNode(t, "notify:\n  channels:\n    - {type: webhook, name: chat, url: '"+url+"', rate_limit: 1/1h}\n")
+	receiver.Start()
 	output, err := n.command("notify", "MASTER", "VI_1").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output)
