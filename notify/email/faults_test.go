@@ -86,17 +86,26 @@ func TestStallAtEachStep(t *testing.T) {
 	for name, end := range ends {
 		for _, step := range steps {
 			t.Run(name+" at "+step.name, func(t *testing.T) {
-				port := converse(t, end, until(step.word, "")...)
-				n := loggingIn(t, port, func(c *Config) { c.Timeout = 300 * time.Millisecond })
-				start := time.Now()
-				err := n.Notify(t.Context(), notifytest.Notification())
-				if took := time.Since(start); took > 5*time.Second {
-					t.Errorf("Notify took %s", took)
+				// On a machine that is overloaded the dialogue may not come so far in
+				// the first time: it gets more.
+				for _, timeout := range []time.Duration{300 * time.Millisecond, 2 * time.Second, 10 * time.Second} {
+					port := converse(t, end, until(step.word, "")...)
+					n := loggingIn(t, port, func(c *Config) { c.Timeout = timeout })
+					start := time.Now()
+					err := n.Notify(t.Context(), notifytest.Notification())
+					if took := time.Since(start); took > timeout+5*time.Second {
+						t.Errorf("Notify took %s", took)
+					}
+					if err == nil || notify.IsPermanent(err) || !errors.Is(err, context.DeadlineExceeded) {
+						t.Fatalf("error is %v, want a temporary one that the time is up", err)
+					}
+					want := fmt.Sprintf("smtp 127.0.0.1:%d: %s: not finished within %s: context deadline exceeded", port, step.name, timeout)
+					if err.Error() == want {
+						return
+					}
+					t.Logf("error is\n%v, want\n%s", err, want)
 				}
-				want := fmt.Sprintf("smtp 127.0.0.1:%d: %s: not finished within 300ms: context deadline exceeded", port, step.name)
-				if err == nil || err.Error() != want || notify.IsPermanent(err) || !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("error is\n%v, want temporary\n%s", err, want)
-				}
+				t.Error("the dialogue did not come so far")
 			})
 		}
 	}
