@@ -65,7 +65,7 @@ func TestKilledHooksLoseNothing(t *testing.T) {
 			t.Errorf("the program passes %q, without %q", steps, step)
 		}
 	}
-	var c crash
+	c := crash{steps: steps}
 	var nodes sync.WaitGroup
 	for range crashNodes {
 		n := newCrashNode(t, receivers)
@@ -138,15 +138,19 @@ func planOf(turn int, steps []string) plan {
 
 // crash is what becomes of the hooks.
 type crash struct {
+	steps []string // at which hooks are killed
+
 	mu       sync.Mutex
 	started  int
 	killed   map[string]int // by how
+	at       map[string]int // by the step they were killed at
 	returned int
 	leftover int             // spools that a later run had to deliver from
 	owed     map[string]bool // instances whose event was recorded
 }
 
-// next counts the hooks, and reports whether another is to be killed.
+// next counts the hooks, and reports whether another is to be killed: until
+// there are enough of them, and some were killed at every step.
 func (c *crash) next() (turn int, more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -155,7 +159,12 @@ func (c *crash) next() (turn int, more bool) {
 		killed += count
 	}
 	c.started++
-	return c.started, killed < killedHooks && c.started <= 3*killedHooks
+	return c.started, (killed < killedHooks || len(c.spared()) > 0) && c.started <= 3*killedHooks
+}
+
+// spared are the steps at which no hook was killed.
+func (c *crash) spared() []string {
+	return slices.DeleteFunc(slices.Clone(c.steps), func(step string) bool { return c.at[step] > 0 })
 }
 
 func (c *crash) run(t *testing.T, n *node, id string, p plan) {
@@ -213,9 +222,12 @@ func (c *crash) run(t *testing.T, n *node, id string, p plan) {
 	switch {
 	case asked.Load() || errors.As(err, &exit) && exit.ProcessState.Sys().(syscall.WaitStatus).Signaled():
 		if c.killed == nil {
-			c.killed = map[string]int{}
+			c.killed, c.at = map[string]int{}, map[string]int{}
 		}
 		c.killed[how]++
+		if p.step != "" {
+			c.at[p.step]++
+		}
 	case err != nil && !strings.HasPrefix(name, doomed):
 		t.Errorf("%+v: %v", p, err)
 	}
@@ -300,6 +312,10 @@ func (c *crash) judge(t *testing.T, receivers *receivers) {
 			t.Errorf("%d hooks were killed %s, want at least %d", c.killed[how], how, least)
 		}
 	}
+	if spared := c.spared(); len(spared) > 0 {
+		t.Errorf("no hook was killed at %q", spared)
+	}
+	t.Logf("killed at each step: %v", c.at)
 	t.Logf("%d hooks killed (%v), %d of them after they had said that the event is recorded; %d spools with something left; %d transitions recorded",
 		total, c.killed, c.returned, c.leftover, len(c.owed))
 	mails, posts := receivers.keys("mail"), receivers.keys("hook")
