@@ -157,9 +157,9 @@ func (a *app) prepare(command *cobra.Command) error {
 		a.log.Error(err.Error())
 		return nil
 	case command.Name() == "haproxy":
-		return a.refuse(config.BuiltinHAProxy, configError(err))
+		return a.refuse(verdictOf(command, a.args), configError(err))
 	case command.Name() == "check" && command.Flags().NArg() == 1:
-		return a.refuse(command.Flags().Arg(0), configError(err))
+		return a.refuse(verdictOfCheck(command, command.Flags().Arg(0), a.args), configError(err))
 	default:
 		return configError(err)
 	}

@@ -286,21 +286,25 @@ func verdictOfCommand(words []string) string {
 // verdictOf names the verdict of 'hacheck haproxy', whose flags are parsed: one
 // that looks at something else than the plain command has its own.
 func verdictOf(command *cobra.Command, args []string) string {
-	for _, flag := range []string{"backend", "require", "unit", "no-probe", "socket", "haproxy-cfg"} {
-		if command.Flags().Changed(flag) {
-			return verdictNameOf(config.BuiltinHAProxy, args)
-		}
+	if anyChanged(command, "backend", "require", "unit", "no-probe") {
+		return verdictNameOf(config.BuiltinHAProxy, args)
 	}
 	return verdictOfCheck(command, config.BuiltinHAProxy, args)
 }
 
 // verdictOfCheck names the verdict of a check by its own name, unless it was
-// asked to look past a maintenance: keepalived hears another answer then.
+// asked to look elsewhere, by another configuration or past a maintenance:
+// keepalived hears another answer then.
 func verdictOfCheck(command *cobra.Command, name string, args []string) string {
-	if command.Flags().Changed(ignoreMaintenance) {
+	if anyChanged(command, "config", "socket", "haproxy-cfg", ignoreMaintenance) {
 		return verdictNameOf(name, args)
 	}
 	return name
+}
+
+// anyChanged reports whether any of the flags was given.
+func anyChanged(command *cobra.Command, names ...string) bool {
+	return slices.ContainsFunc(names, command.Flags().Changed)
 }
 
 // run runs a check and keeps its verdict under the given name.

@@ -302,7 +302,7 @@ func (s *status) addChecks(kept []checks.Verdict, complete bool, tracked map[str
 		counts := ok || !known && age <= freshVerdict
 		switch {
 		case ok && age > max(freshVerdict, 3*check.interval):
-			s.problem("the check %s ran %s ago for the last time (does keepalived run?)", printable(verdict.Name), roughly(age))
+			s.problem("the check '%s' ran %s ago for the last time (does keepalived run?)", quoted(check.command, 200), roughly(age))
 		case counts && !verdict.Status.Healthy():
 			s.problem("%s", verdictLine(verdict))
 		}
