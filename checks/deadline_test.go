@@ -128,7 +128,7 @@ func TestDeadlineWithCause(t *testing.T) {
 			{must(NewHTTP("check", HTTPOptions{URLs: []string{"http://" + tcp}})), "accepted the connection but did not answer within "},
 			{must(NewHTTP("check", HTTPOptions{URLs: []string{"http://" + dripping(t, "HTTP/1.1 200 OK\r\n\r\n")}, Contains: "y"})), "body did not bring"},
 		} {
-			ctx, cancel := context.WithDeadlineCause(t.Context(), time.Now().Add(100*time.Millisecond), cause)
+			ctx, cancel := context.WithDeadlineCause(t.Context(), time.Now().Add(500*time.Millisecond), cause)
 			got := test.check.Run(ctx)
 			cancel()
 			if got.Status != Fail || !strings.Contains(got.Reason, test.words) {

@@ -1,10 +1,12 @@
 package checks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -164,7 +166,8 @@ func (h *HAProxy) run(ctx context.Context) Result {
 	systemd := await(ctx, unit, Result{Name: "unit", Status: Unknown, Reason: h.Unit + ": systemd: " + errLate.Error()})
 	listeners = h.excuseListeners(sources, answer, systemd, listeners)
 	if answer.gone && h.livesElsewhere(ctx, systemd, listeners) {
-		answer.part.Status = Warn
+		found, _, _ := strings.Cut(answer.part.Reason, notRunning)
+		answer.part.Status, answer.part.Reason = Warn, found+", but haproxy runs, with another socket"
 	}
 	return compose(h.Name(), systemd, answer.part, listeners, backends)
 }
@@ -193,6 +196,9 @@ func (h *HAProxy) livesElsewhere(ctx context.Context, unit, listeners Result) bo
 	}
 	return false
 }
+
+// errAway says that an admin socket cannot be asked.
+var errAway = errors.New("this node does not have the address now, so that another would answer: add `stats socket /run/haproxy/admin.sock mode 660 level user` to haproxy.cfg")
 
 // errLate says that a part outstayed its context.
 var errLate = errors.New("no answer in time")
@@ -285,6 +291,38 @@ type sources struct {
 type adminSocket struct {
 	haproxy.Address
 	named bool // by an option or by haproxy.cfg, not guessed
+	ours  bool // by haproxy.cfg, so that it is this node's HAProxy that has it
+}
+
+// distance is 0 for a socket that only this node can have, 1 for another.
+func (s adminSocket) distance() int {
+	if s.Network != haproxy.NetworkTCP {
+		return 0
+	}
+	if addr, err := netip.ParseAddrPort(s.Addr); err == nil && addr.Addr().IsLoopback() {
+		return 0
+	}
+	return 1
+}
+
+// away reports whether a socket of this node's HAProxy is at an address that this
+// node does not have now: on a BACKUP a socket on the VIP is the MASTER's.
+func (s adminSocket) away() bool {
+	if !s.ours || s.distance() == 0 {
+		return false
+	}
+	addr, err := netip.ParseAddrPort(s.Addr)
+	if err != nil {
+		return false // a name
+	}
+	here, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	return !slices.ContainsFunc(here, func(a net.Addr) bool {
+		prefix, err := netip.ParsePrefix(a.String())
+		return err == nil && prefix.Addr() == addr.Addr().Unmap().WithZone("")
+	})
 }
 
 var errNoConfig = errors.New("no haproxy.cfg is known")
@@ -293,7 +331,7 @@ var errNoConfig = errors.New("no haproxy.cfg is known")
 func (h *HAProxy) sources(ctx context.Context) sources {
 	s := sources{err: errNoConfig}
 	for _, addr := range h.Sockets {
-		s.sockets = append(s.sockets, adminSocket{addr, true})
+		s.sockets = append(s.sockets, adminSocket{Address: addr, named: true})
 	}
 	var want haproxy.Want
 	if len(h.Sockets) == 0 {
@@ -314,14 +352,16 @@ func (h *HAProxy) sources(ctx context.Context) sources {
 		for _, socket := range s.config.Sockets {
 			if addr, err := haproxy.ParseAddress(socket.Address); err == nil {
 				known := !socket.Unresolved && !socket.Conditional
-				s.sockets = append(s.sockets, adminSocket{addr, known})
+				s.sockets = append(s.sockets, adminSocket{Address: addr, named: known, ours: true})
 				named = named || known
 			}
 		}
+		// One that is on this node whoever holds the VIP comes first.
+		slices.SortStableFunc(s.sockets, func(a, b adminSocket) int { return cmp.Compare(a.distance(), b.distance()) })
 	}
 	if !named {
 		for _, path := range haproxy.DefaultSockets() {
-			s.sockets = append(s.sockets, adminSocket{haproxy.Address{Network: haproxy.NetworkUnix, Addr: path}, false})
+			s.sockets = append(s.sockets, adminSocket{Address: haproxy.Address{Network: haproxy.NetworkUnix, Addr: path}})
 		}
 	}
 	return s
@@ -341,10 +381,13 @@ type answer struct {
 }
 
 // open reports whether a frontend accepts connections.
-func (a answer) open() bool {
-	return slices.ContainsFunc(a.snapshot.Rows, func(r haproxy.Row) bool {
-		return r.Type == haproxy.RowFrontend && r.Status == "OPEN"
-	})
+func (a answer) open() bool { return slices.ContainsFunc(a.snapshot.Rows, openFrontend) }
+
+// openFrontend reports whether a row is that of a frontend which is open. FULL is
+// what HAProxy 1.8 to 2.2 say while its maxconn is reached: it takes the next
+// connection when one ends, and where the VIP moved to it would be no better.
+func openFrontend(row haproxy.Row) bool {
+	return row.Type == haproxy.RowFrontend && (row.Status == "OPEN" || row.Status == "FULL")
 }
 
 // look asks HAProxy about itself and its backends. It starts anew when a reload
@@ -352,11 +395,14 @@ func (a answer) open() bool {
 // process answers, with 0 if none does.
 func (h *HAProxy) look(ctx context.Context, s sources, patience time.Duration, answered func(pid int)) (answer, Result) {
 	for range maxReloads {
-		queries := h.firstQueries(s)
-		a := h.ask(ctx, s, queries)
-		if a.lives && !a.open() {
-			// Perhaps not all frontends were asked for.
-			a = h.ask(ctx, s, append(queries, haproxy.StatQuery{Frontends: true}))
+		frontend := h.oneFrontend(s)
+		a := h.ask(ctx, s, h.firstQueries(s, frontend))
+		if frontend.Proxy != "" && a.lives && !a.open() {
+			a = h.ask(ctx, s, h.firstQueries(s, haproxy.StatQuery{Frontends: true}))
+		}
+		if a.lives && s.none && h.strange(ctx, a) {
+			a = answer{part: Result{Name: "socket", Status: Unknown, Reason: oneLineMax(fmt.Sprintf(
+				"haproxy.cfg has no admin socket, and the haproxy on %s has none of its frontends: add `stats socket` to its global section, or name the socket with --socket", a.client.Addr()), 300)}}
 		}
 		answered(a.snapshot.Info.Pid)
 		if !a.lives {
@@ -367,7 +413,7 @@ func (h *HAProxy) look(ctx context.Context, s sources, patience time.Duration, a
 		case err == nil:
 			return a, report.result()
 		case !errors.Is(err, errReloaded):
-			a.part, a.gone = socketFailure(adminSocket{a.client.Addr(), true}, err)
+			a.part, a.gone = socketFailure(adminSocket{Address: a.client.Addr(), named: true}, err)
 			a.refused = errors.Is(err, haproxy.ErrRefused)
 			return a, Result{Name: "backends", Status: Unknown, Reason: "not known, the admin socket failed meanwhile"}
 		}
@@ -381,27 +427,58 @@ func (h *HAProxy) look(ctx context.Context, s sources, patience time.Duration, a
 const smallConfig = 16 << 10
 
 // firstQueries asks for all frontends and backends, or for the named backends
-// alone: with thousands of proxies that is many times cheaper.
-func (h *HAProxy) firstQueries(s sources) []haproxy.StatQuery {
+// and frontend alone: with thousands of proxies that is many times cheaper.
+func (h *HAProxy) firstQueries(s sources, frontend haproxy.StatQuery) []haproxy.StatQuery {
 	if !h.WantBackends.exact() {
 		small := s.config != nil && s.config.Size <= smallConfig
 		return []haproxy.StatQuery{{Frontends: true, Backends: true, Servers: small}}
 	}
 	var queries []haproxy.StatQuery
 	for _, name := range h.WantBackends.Include {
-		queries = append(queries, haproxy.StatQuery{Proxy: name, Backends: true, Servers: true})
+		// A name that is given twice would have its servers counted twice.
+		if query := (haproxy.StatQuery{Proxy: name, Backends: true, Servers: true}); !slices.Contains(queries, query) {
+			queries = append(queries, query)
+		}
 	}
-	// One open frontend is enough; look asks for the others if this one is not.
-	frontends := haproxy.StatQuery{Frontends: true}
-	if s.config != nil {
+	return append(queries, frontend)
+}
+
+// oneFrontend is the question for the first frontend of haproxy.cfg, or for all:
+// beside named backends one that is open is enough.
+func (h *HAProxy) oneFrontend(s sources) haproxy.StatQuery {
+	query := haproxy.StatQuery{Frontends: true}
+	if s.config != nil && h.WantBackends.exact() {
 		first := slices.IndexFunc(s.config.Proxies, func(p haproxy.Proxy) bool {
 			return p.Kind.HasFrontend() && !p.Disabled && haproxy.ValidProxyName(p.Name)
 		})
 		if first >= 0 {
-			frontends.Proxy = s.config.Proxies[first].Name
+			query.Proxy = s.config.Proxies[first].Name
 		}
 	}
-	return append(queries, frontends)
+	return query
+}
+
+// strange reports whether an answer comes from a HAProxy that has none of
+// haproxy.cfg's frontends, which is then another one. It is asked only about a
+// socket that haproxy.cfg does not have.
+func (h *HAProxy) strange(ctx context.Context, a answer) bool {
+	config, err := h.Config(ctx, haproxy.WantBinds)
+	if err != nil || config == nil {
+		return false
+	}
+	frontends := 0
+	for _, proxy := range config.Proxies {
+		if !proxy.Kind.HasFrontend() || proxy.Disabled || proxy.Conditional {
+			continue
+		}
+		frontends++
+		if slices.ContainsFunc(a.snapshot.Rows, func(r haproxy.Row) bool {
+			return r.Type == haproxy.RowFrontend && r.Proxy == proxy.Name
+		}) {
+			return false
+		}
+	}
+	return frontends > 0
 }
 
 // ask puts queries to the first socket that answers.
@@ -410,7 +487,10 @@ func (h *HAProxy) ask(ctx context.Context, s sources, queries []haproxy.StatQuer
 	missing := 0
 	for _, socket := range s.sockets {
 		client := haproxy.NewClient(socket.Address)
-		snapshot, err := client.Stat(ctx, queries...)
+		snapshot, err := haproxy.Snapshot{}, fmt.Errorf("admin socket %s: %w", socket.Address, errAway)
+		if !socket.away() {
+			snapshot, err = client.Stat(ctx, queries...)
+		}
 		if err == nil {
 			info := snapshot.Info
 			return answer{
@@ -448,6 +528,9 @@ func (a answer) weight() int {
 	return 2
 }
 
+// notRunning is what haproxy.ErrRefused and a missing socket say about HAProxy.
+const notRunning = ", haproxy is not running"
+
 // socketFailure says what a failure of the socket means: that HAProxy does not
 // serve, or that nothing was found out. Gone says that nobody listens there,
 // so that a HAProxy which is known to live listens elsewhere.
@@ -456,7 +539,7 @@ func socketFailure(socket adminSocket, err error) (part Result, gone bool) {
 	switch {
 	case errors.Is(err, haproxy.ErrNoSocket) && socket.named:
 		part.Status, gone = Fail, true
-		part.Reason += ", haproxy is not running or was started with another configuration"
+		part.Reason += notRunning + " or was started with another configuration"
 	case errors.Is(err, haproxy.ErrNoSocket):
 		part.Reason += "; name HAProxy's `stats socket` with --socket"
 	case errors.Is(err, haproxy.ErrRefused):

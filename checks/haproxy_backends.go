@@ -178,9 +178,9 @@ type backendReport struct {
 	// early is set when the look ended because enough backends are up, so that
 	// the others are not known for want of looking.
 	early bool
-	// undialable says of servers, by backend and name, why a dial tells nothing
-	// about them. It is nil until it is needed.
-	undialable map[[2]string]string
+	// config has what haproxy.cfg says about servers. It is nil until it is needed,
+	// and empty if it cannot be read.
+	config *haproxy.Config
 	// answered says that a dialled server took the connection, silent that one
 	// did not.
 	answered, silent bool
@@ -302,6 +302,9 @@ func (r *backendReport) result() Result {
 		}
 		if result.Status != Pass && need > 1 {
 			summary += fmt.Sprintf(", %s required", r.require)
+			if need > total {
+				summary += fmt.Sprintf(" and only %d there", total)
+			}
 		}
 		words = append(words, summary)
 	}
@@ -331,7 +334,11 @@ func (r *backendReport) worstFirst() []*backend {
 
 // backends judges the backends of an answer, asking for servers as needed.
 func (h *HAProxy) backends(ctx context.Context, a answer, patience time.Duration) (*backendReport, error) {
-	report := h.collect(a.snapshot.Rows)
+	rows, err := h.withTracked(ctx, a, a.snapshot.Rows)
+	if err != nil {
+		return nil, err
+	}
+	report := h.collect(rows)
 	if h.WantBackends.exact() && len(report.missing) > 0 {
 		// Not there, or a frontend of that name hides it: the whole list tells.
 		snapshot, err := a.client.Stat(ctx, haproxy.StatQuery{Backends: true})
@@ -370,7 +377,7 @@ func (h *HAProxy) collect(rows []haproxy.Row) *backendReport {
 	byID := make(map[int]*backend, len(rows))
 	names := make([]string, 0, len(rows))
 	for _, row := range rows {
-		if row.Type != haproxy.RowBackend {
+		if row.Type != haproxy.RowBackend || byID[row.ProxyID] != nil {
 			continue
 		}
 		names = append(names, row.Proxy)
@@ -407,24 +414,20 @@ func (h *HAProxy) collect(rows []haproxy.Row) *backendReport {
 
 // fill gives backends their servers.
 func (h *HAProxy) fill(byID map[int]*backend, rows []haproxy.Row) {
-	checks := map[string]string{} // of tracked servers
-	for _, row := range rows {
-		if row.Type == haproxy.RowServer && row.CheckStatus == "INI" {
-			checks[row.Proxy+"/"+row.Server] = row.CheckStatus
-		}
-	}
+	unchecked := uncheckedYet(rows)
 	for _, row := range rows {
 		b := byID[row.ProxyID]
 		if row.Type != haproxy.RowServer || b == nil || b.row.Proxy != row.Proxy {
 			continue
 		}
-		if row.Tracked != "" && row.CheckStatus == "" {
-			row.CheckStatus = checks[row.Tracked]
+		if unchecked[nameOf(row)] {
+			row.CheckStatus = "INI"
 		}
 		b.servers = append(b.servers, newServer(row))
 		b.looked = true
 	}
 	for _, b := range byID {
+		b.benchBackups()
 		b.need = h.WantBackends.need(b.row.Proxy, len(b.servers))
 	}
 }
@@ -498,7 +501,11 @@ func (h *HAProxy) lookAt(ctx context.Context, a answer, batch batch, patience ti
 		if snapshot.Info.Pid != a.snapshot.Info.Pid {
 			return errReloaded
 		}
-		h.fill(byID, snapshot.Rows)
+		rows, err := h.withTracked(ctx, a, snapshot.Rows)
+		if err != nil {
+			return err
+		}
+		h.fill(byID, rows)
 	}
 	if !h.ProbeUnchecked || patience <= 0 || batch.last && report.met() {
 		return nil
@@ -545,7 +552,7 @@ func (h *HAProxy) dialUnsettled(ctx context.Context, a answer, backends []*backe
 		limit = openFiles(min(len(targets), probeLimit))
 	}
 	probe(ctx, targets, limit, share(ctx, patience, len(targets), limit), up)
-	h.excuseUndialable(ctx, targets, report)
+	h.excuse(ctx, targets, report)
 	for _, t := range targets {
 		report.answered = report.answered || t.server.use == usable
 		report.silent = report.silent || t.server.use == unusable
@@ -580,37 +587,50 @@ func (h *HAProxy) learnAddresses(ctx context.Context, a answer, backends []*back
 	}
 }
 
-// excuseUndialable takes back the verdict over servers that haproxy.cfg has
-// reached by another way than a dial goes, or gives no TCP port of their own: one with `server s1 10.0.0.1:+1000` is connected to a
-// port that depends on the client's, and the offset is shown as if it were the
-// port. It is read only when a dial failed, which a healthy node has none of.
-func (h *HAProxy) excuseUndialable(ctx context.Context, targets []target, report *backendReport) {
+// excuse takes back verdicts over servers that haproxy.cfg puts into another light:
+// of a server that HAProxy reaches by another way than a dial goes, or that has no
+// TCP port of its own, a dial tells nothing. (One with `server s1 10.0.0.1:+1000` is
+// connected to a port that depends on the client's, and the offset is shown as if
+// it were the port.) haproxy.cfg is read only when a dial failed, which a healthy
+// node has none of.
+func (h *HAProxy) excuse(ctx context.Context, targets []target, report *backendReport) {
 	failed := slices.ContainsFunc(targets, func(t target) bool { return t.server.use == unusable })
 	if !failed {
 		return
 	}
-	if report.undialable == nil {
-		report.undialable = h.undialable(ctx)
+	if report.config == nil {
+		report.config = h.serverConfig(ctx)
 	}
+	undialable := undialable(report.config)
 	for _, t := range targets {
-		obstacle, ok := report.undialable[[2]string{t.backend.row.Proxy, t.server.row.Server}]
+		obstacle, ok := undialable[[2]string{t.backend.row.Proxy, t.server.row.Server}]
 		if ok && (t.server.use == unusable || t.server.use == late) {
 			t.server.use, t.server.words = unsettled, "is not checked by HAProxy, "+obstacle
 		}
 	}
+	for _, t := range targets {
+		if !oneBackupOnly(report.config, t.backend.row.Proxy) {
+			t.backend.callBackups()
+		}
+	}
 }
 
-// undialable finds the servers of which a dial tells nothing in haproxy.cfg, if
-// there is one.
-func (h *HAProxy) undialable(ctx context.Context) map[[2]string]string {
-	found := map[[2]string]string{}
+// serverConfig reads what haproxy.cfg says about servers, nothing if it cannot.
+func (h *HAProxy) serverConfig(ctx context.Context) *haproxy.Config {
 	if h.Config == nil {
-		return found
+		return &haproxy.Config{}
 	}
 	config, err := h.Config(ctx, haproxy.WantServers)
 	if err != nil || config == nil {
-		return found
+		return &haproxy.Config{}
 	}
+	return config
+}
+
+// undialable finds the servers of which a dial tells nothing, by backend and name,
+// and says why.
+func undialable(config *haproxy.Config) map[[2]string]string {
+	found := map[[2]string]string{}
 	for _, proxy := range config.Proxies {
 		if !proxy.Kind.HasBackend() {
 			continue

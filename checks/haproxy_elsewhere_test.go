@@ -50,6 +50,11 @@ func TestHAProxySocketElsewhere(t *testing.T) {
 	refused := func(path string) string {
 		return "admin socket " + path + ": nobody listens on it, haproxy is not running"
 	}
+	// lives is what becomes of these words when something proves that it runs.
+	lives := func(words string) string {
+		found, _, _ := strings.Cut(words, ", haproxy is not running")
+		return found + ", but haproxy runs, with another socket"
+	}
 	gone := fmt.Sprintf("0 of 2 addresses listen, not 127.0.0.1:%d, 127.0.0.1:%d", free[1], free[2])
 
 	t.Run("haproxy.cfg not reloaded yet", func(t *testing.T) {
@@ -57,11 +62,11 @@ func TestHAProxySocketElsewhere(t *testing.T) {
 		later := filepath.Join(p.Dir, "later.sock")
 		rewrite(t, p, p.Socket, later)
 		h := checkOf(p.Config)
-		expect(t, runWithin(t, h, 5*time.Second), Warn, noSocket(later)+notSeen)
+		expect(t, runWithin(t, h, 5*time.Second), Warn, lives(noSocket(later))+notSeen)
 		unitIs(h, "active")
-		expect(t, runWithin(t, h, 5*time.Second), Warn, noSocket(later)+notSeen)
+		expect(t, runWithin(t, h, 5*time.Second), Warn, lives(noSocket(later))+notSeen)
 		h.WantListeners.Skip = true
-		expect(t, runWithin(t, h, 5*time.Second), Warn, noSocket(later)+notSeen)
+		expect(t, runWithin(t, h, 5*time.Second), Warn, lives(noSocket(later))+notSeen)
 		h.Unit = ""
 		expect(t, runWithin(t, h, 5*time.Second), Fail, noSocket(later))
 		h.WantListeners.Skip = false
@@ -74,7 +79,7 @@ func TestHAProxySocketElsewhere(t *testing.T) {
 		p := start(t)
 		h := checkOf(p.Config)
 		h.Sockets = []haproxy.Address{unixSocket(p.Socket + "x")}
-		expect(t, runWithin(t, h, 5*time.Second), Warn, noSocket(p.Socket+"x")+notSeen)
+		expect(t, runWithin(t, h, 5*time.Second), Warn, lives(noSocket(p.Socket+"x"))+notSeen)
 	})
 	t.Run("a socket that an earlier one left", func(t *testing.T) {
 		p := start(t)
@@ -82,7 +87,7 @@ func TestHAProxySocketElsewhere(t *testing.T) {
 		leave(t, stale)
 		rewrite(t, p, p.Socket, stale)
 		h := checkOf(p.Config)
-		expect(t, runWithin(t, h, 5*time.Second), Warn, refused(stale)+notSeen)
+		expect(t, runWithin(t, h, 5*time.Second), Warn, lives(refused(stale))+notSeen)
 		p.Freeze(t)
 		h.Sockets = []haproxy.Address{unixSocket(stale), unixSocket(p.Socket)}
 		result := runWithin(t, h, 200*time.Millisecond)
@@ -167,7 +172,7 @@ func TestHAProxyConfigAhead(t *testing.T) {
 	h := checkOf(p.Config)
 	expect(t, runWithin(t, h, 5*time.Second), Fail, missing+"; "+gone)
 	unitIs(h, "active")
-	expect(t, runWithin(t, h, 5*time.Second), Warn, missing+"; "+gone+", although haproxy.service is active: was haproxy.cfg changed since the last reload?"+notSeen)
+	expect(t, runWithin(t, h, 5*time.Second), Warn, strings.Replace(missing, "haproxy is not running or was started with another configuration", "but haproxy runs, with another socket", 1)+"; "+gone+", although haproxy.service is active: was haproxy.cfg changed since the last reload?"+notSeen)
 
 	// What is left is what an account without access to the socket sees.
 	answers := answer{part: Result{Status: Unknown}}
@@ -220,6 +225,93 @@ func TestHAProxyGuessedSockets(t *testing.T) {
 		guessed := len(s.sockets) - want
 		if wantGuessed := len(haproxy.DefaultSockets()); s.err != nil || named > 1 || named == 0 && guessed != wantGuessed || named == 1 && guessed != 0 {
 			t.Errorf("%q: %+v, %v", text, s.sockets, s.err)
+		}
+	}
+}
+
+// A socket at an address that this node does not have now would be answered by the
+// node that has it.
+func TestHAProxySocketOnTheVIP(t *testing.T) {
+	free := haproxytest.FreePorts(t, 2)
+	listen(t, free[0])
+	p := haproxytest.Start(t, haproxyGlobal+fmt.Sprintf("listen app\n    bind 127.0.0.1:%d\n    server a1 127.0.0.1:%d\n", free[1], free[0]))
+	// 192.0.2.0/24 is for documentation: nobody has an address of it.
+	const away = "admin socket 192.0.2.99:9999: this node does not have the address now, so that another would answer: add `stats socket /run/haproxy/admin.sock mode 660 level user` to haproxy.cfg"
+	rewrite(t, p, "stats socket ", "stats socket ipv4@192.0.2.99:9999 level user\n    stats socket ")
+	expect(t, runWithin(t, checkOf(p.Config), 5*time.Second), Pass, "1 of 1 backends up")
+	rewrite(t, p, "stats socket "+p.Socket, "# ")
+	expect(t, runWithin(t, checkOf(p.Config), 5*time.Second), Warn, away+"; without the admin socket backends and a frozen haproxy are not seen")
+	p.Kill()
+	result := runWithin(t, checkOf(p.Config), 5*time.Second)
+	if result.Status != Fail {
+		t.Errorf("a dead HAProxy is %s: %s", result.Status, result.Reason)
+	}
+
+	for address, want := range map[string]int{"/run/a.sock": 0, "abns@a": 0, "127.0.0.1:1": 0, "ipv4@*:1": 0, "[::1]:1": 0, "192.0.2.99:1": 1, "localhost:1": 1} {
+		parsed, err := haproxy.ParseAddress(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (adminSocket{Address: parsed}).distance(); got != want {
+			t.Errorf("distance of %s is %d, want %d", address, got, want)
+		}
+	}
+	if (adminSocket{Address: haproxy.Address{Network: haproxy.NetworkTCP, Addr: "192.0.2.99:1"}, named: true}).away() {
+		t.Error("a socket that the operator names is not asked because of its address")
+	}
+}
+
+// Where haproxy.cfg has no admin socket, one at a usual place may be another
+// HAProxy's: what that says is no word about this one.
+func TestHAProxyOfAnotherConfiguration(t *testing.T) {
+	free := haproxytest.FreePorts(t, 3)
+	listen(t, free[0])
+	p := haproxytest.Start(t, haproxyGlobal+fmt.Sprintf("listen app\n    bind 127.0.0.1:%d\n    server a1 127.0.0.1:%d\n", free[1], free[0]))
+	for _, test := range []struct {
+		name, config string
+		lives        bool
+	}{
+		{"another", fmt.Sprintf("global\n    daemon\nlisten web\n    bind 127.0.0.1:%d\n", free[2]), false},
+		{"the same", fmt.Sprintf("global\n    daemon\nlisten app\n    bind 127.0.0.1:%d\nlisten more\n    bind 127.0.0.1:%d\n", free[1], free[2]), true},
+		{"one without frontends", "global\n    daemon\n", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "haproxy.cfg")
+			if err := os.WriteFile(file, []byte(test.config), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			for _, include := range [][]string{nil, {"app"}} {
+				h := checkOf(file)
+				h.WantBackends.Include = include
+				s := h.sources(t.Context())
+				if !s.none {
+					t.Fatalf("the configuration has sockets: %+v", s.sockets)
+				}
+				s.sockets = []adminSocket{{Address: unixSocket(p.Socket)}} // as if it were at a usual place
+				a, _ := h.look(t.Context(), s, time.Second, func(int) {})
+				if a.lives != test.lives {
+					t.Errorf("include %v: lives %t, want %t: %s", include, a.lives, test.lives, a.part.Reason)
+				}
+				want := "haproxy.cfg has no admin socket, and the haproxy on " + p.Socket + " has none of its frontends: add `stats socket` to its global section, or name the socket with --socket"
+				if !test.lives && (a.part.Status != Unknown || a.part.Reason != want) {
+					t.Errorf("include %v: %s: %s", include, a.part.Status, a.part.Reason)
+				}
+			}
+		})
+	}
+}
+
+// HAProxy 1.8 to 2.2 call a frontend FULL while its maxconn is reached. No such
+// version is installed here.
+func TestHAProxyFrontendIsFull(t *testing.T) {
+	h := NewHAProxy(nil)
+	row := func(status string) haproxy.Row {
+		return haproxy.Row{Proxy: "web", Server: "FRONTEND", Type: haproxy.RowFrontend, Status: status}
+	}
+	for status, want := range map[string]Status{"OPEN": Pass, "FULL": Pass, "STOP": Fail, "PAUSED": Fail, "": Fail} {
+		a := answer{lives: true, snapshot: haproxy.Snapshot{Rows: []haproxy.Row{row(status)}}}
+		if part := h.listeners(sources{err: errNoConfig}, a, kernelListeners{}); part.Status != want {
+			t.Errorf("%s: %s: %s", status, part.Status, part.Reason)
 		}
 	}
 }

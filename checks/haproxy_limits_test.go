@@ -23,23 +23,24 @@ func TestHAProxyServersThatDoNotAnswer(t *testing.T) {
 		"backend app has no usable server (a1 "+silent(300)+", a2 "+silent(300)+"); 0 of 1 backends up")
 
 	// One after the other they share the time.
-	h.ProbeLimit, h.ProbeTimeout = 1, time.Second
-	result := runWithin(t, h, time.Second)
+	h.ProbeLimit, h.ProbeTimeout = 1, 5*time.Second
+	result := runWithin(t, h, 3*time.Second)
+	// On a busy machine the second may not have been waited for.
 	if result.Status != Fail || !strings.Contains(result.Reason, "a1 is not checked by HAProxy, "+deaf+": no answer in ") ||
-		!strings.HasSuffix(result.Reason, "; 0 of 1 backends up") {
+		!strings.Contains(result.Reason, "; 0 of 1 backends up") {
 		t.Errorf("%s: %s", result.Status, result.Reason)
 	}
 
 	// Where the time is up before, the second is not called dead for it, but
 	// nothing speaks for it either.
-	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	report := &backendReport{backends: []*backend{{looked: true, need: 1, servers: make([]server, 2)}}}
 	var targets []target
 	for i := range report.backends[0].servers {
 		targets = append(targets, target{report.backends[0], &report.backends[0].servers[i], deaf})
 	}
-	probe(ctx, targets, 1, 100*time.Millisecond, func() bool { return false })
+	probe(ctx, targets, 1, 600*time.Millisecond, func() bool { return false })
 	if first, second := targets[0].server, targets[1].server; first.use != unusable || second.use != late || second.words != ", "+deaf+" was not waited for" {
 		t.Errorf("%+v, %+v", first, second)
 	}
@@ -68,11 +69,11 @@ func TestHAProxyPeersThatStall(t *testing.T) {
 			serve(t, "unix", path, answering(text))
 			h := NewHAProxy(nil)
 			h.Unit, h.Sockets = "", []haproxy.Address{unixSocket(path)}
-			result := runWithin(t, h, 100*time.Millisecond)
+			result := runWithin(t, h, time.Second)
 			if result.Status != Fail || !strings.Contains(result.Reason, ": haproxy did not answer in time: ") {
 				t.Errorf("%s: %s", result.Status, result.Reason)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 25*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			defer cancel()
 			if _, err := h.Backends(ctx); err == nil || !strings.Contains(err.Error(), "haproxy did not answer in time") {
 				t.Errorf("Backends: %v", err)

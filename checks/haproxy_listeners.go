@@ -44,9 +44,13 @@ func (h *HAProxy) listeners(s sources, a answer, kernel kernelListeners) Result 
 			continue
 		}
 		total++
-		if row.Status == "OPEN" {
+		switch {
+		case openFrontend(row):
 			open++
-		} else if example == "" {
+		case example != "":
+		case row.Status == "PAUSED":
+			example = " (" + oneLineMax(row.Proxy, 60) + " is PAUSED: by hand, or by a reload that cannot bind an address?)"
+		default:
 			example = " (" + oneLineMax(row.Proxy, 60) + " is " + oneLineMax(row.Status, 20) + ")"
 		}
 	}
@@ -63,6 +67,8 @@ func (h *HAProxy) listeners(s sources, a answer, kernel kernelListeners) Result 
 		part.Reason = addresses.Reason + ", although haproxy has open frontends: was haproxy.cfg changed since the last reload?"
 	case addresses.Status != Unknown:
 		part.Status, part.Reason = addresses.Status, addresses.Reason
+	case a.lives && h.WantBackends.exact(): // not all were asked for
+		part.Status, part.Reason = Pass, "a frontend is open"
 	case a.lives:
 		part.Status, part.Reason = Pass, fmt.Sprintf("%d of %d frontends open", open, total)
 	default:

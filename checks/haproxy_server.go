@@ -28,6 +28,17 @@ type server struct {
 	use usability
 	// words complete a sentence that begins with the server's name.
 	words string
+	// benched is set for a backup that HAProxy does not come to.
+	benched bool
+}
+
+// backup reports whether s is to serve only when others do not.
+func (s server) backup() bool { return s.row.Backup > 0 }
+
+// upForEver reports whether HAProxy sends clients to s whether it lives or not.
+func (s server) upForEver() bool {
+	status, err := haproxy.ParseServerStatus(s.row.Status)
+	return err == nil && status.State == haproxy.ServerNoCheck && s.row.Weight != 0
 }
 
 // newServer judges a server by HAProxy's word. This is what each status means:
@@ -47,31 +58,32 @@ type server struct {
 //	  with weight 0        not usable
 //	anything else          not known
 //
-// A backup server counts like any other: it serves when the others are gone.
+// A backup server counts like any other, as it serves when the others are gone,
+// unless HAProxy never comes to it: see benchBackups.
 func newServer(row haproxy.Row) server {
 	status, err := haproxy.ParseServerStatus(row.Status)
 	if err != nil {
-		return server{row, unsettled, "has the unknown status " + oneLineMax(row.Status, 40)}
+		return server{row: row, use: unsettled, words: "has the unknown status " + oneLineMax(row.Status, 40)}
 	}
 	switch status.State {
 	case haproxy.ServerUp, haproxy.ServerNoCheck:
 		switch {
 		case row.Weight == 0:
-			return server{row, unusable, "has weight 0"}
+			return server{row: row, use: unusable, words: "has weight 0"}
 		case status.State == haproxy.ServerUp && row.CheckStatus == "INI":
-			return server{row, unsettled, "was not checked yet"}
+			return server{row: row, use: unsettled, words: "was not checked yet"}
 		case status.State == haproxy.ServerUp:
-			return server{row, usable, row.Status}
+			return server{row: row, use: usable, words: row.Status}
 		case agentIsWell(row.AgentStatus):
-			return server{row, usable, "is up by its agent"}
+			return server{row: row, use: usable, words: "is up by its agent"}
 		}
-		return server{row, unsettled, "is not checked by HAProxy"}
+		return server{row: row, use: unsettled, words: "is not checked by HAProxy"}
 	case haproxy.ServerDown:
-		return server{row, unusable, downWords(row, status)}
+		return server{row: row, use: unusable, words: downWords(row, status)}
 	case haproxy.ServerNoLB:
-		return server{row, unusable, row.Status + " (asked for no new connections)"}
+		return server{row: row, use: unusable, words: row.Status + " (asked for no new connections)"}
 	}
-	return server{row, unusable, row.Status} // MAINT and DRAIN
+	return server{row: row, use: unusable, words: row.Status} // MAINT and DRAIN
 }
 
 // agentIsWell reports whether the agent answered last time (configuration

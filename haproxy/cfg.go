@@ -136,9 +136,12 @@ type Proxy struct {
 	// Detour is "source" if the section says from which interface or address
 	// of a client its servers are connected to, so that another connection from
 	// this node takes another way. It comes with WantServers.
-	Detour  string
-	Binds   []Bind
-	Servers []Server
+	Detour string
+	// AllBackups is `option allbackups`: without it only the first backup server
+	// that is up serves when no other server is. It comes with WantServers.
+	AllBackups bool
+	Binds      []Bind
+	Servers    []Server
 	// Conditional marks what stands under an .if that cannot be decided here.
 	Conditional bool
 	Pos         Pos

@@ -88,7 +88,7 @@ func (l *loader) wanted(word []byte) bool {
 			return true
 		case "bind":
 			return l.want&WantBinds != 0
-		case "server", "server-template", "default-server", "source":
+		case "server", "server-template", "default-server", "source", "option", "no":
 			return l.want&WantServers != 0
 		}
 	}
@@ -97,10 +97,11 @@ func (l *loader) wanted(word []byte) bool {
 
 // defaults is what a proxy section inherits.
 type defaults struct {
-	mode     string
-	disabled bool
-	detour   string // as a source line left it
-	server   Server // as default-server lines left it
+	mode       string
+	disabled   bool
+	detour     string // as a source line left it
+	allBackups bool
+	server     Server // as default-server lines left it
 }
 
 func newDefaults() *defaults { return &defaults{mode: "tcp", server: Server{Weight: 1}} }
@@ -371,6 +372,7 @@ func (l *loader) open(kind section, words []string) {
 			Mode:        l.own.mode,
 			Disabled:    l.own.disabled,
 			Detour:      l.own.detour,
+			AllBackups:  l.own.allBackups,
 			Conditional: l.unsure,
 			Pos:         l.pos,
 		})
@@ -462,6 +464,13 @@ func (l *loader) keyword(words []string) {
 		}
 		if l.proxy != nil {
 			l.proxy.Detour = l.current.detour
+		}
+	case "option", "no": // option NAME, no option NAME
+		if option := slices.Index(words, "option"); option < 2 && slices.Index(words, "allbackups") == option+1 {
+			l.current.allBackups = option == 0
+			if l.proxy != nil {
+				l.proxy.AllBackups = l.current.allBackups
+			}
 		}
 	case "default-server":
 		if l.section == sectionFrontend {

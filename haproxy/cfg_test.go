@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -543,6 +544,36 @@ backend fresh
 	}
 }
 
+func TestAllBackups(t *testing.T) {
+	cfg := load(t, `backend before
+	option httpchk
+defaults one
+	option allbackups
+	option redispatch
+backend inherits
+listen takes-back
+	no option allbackups
+defaults
+backend fresh
+	no option
+	option
+	no allbackups
+backend own
+	option allbackups
+`, ConfigOptions{})
+	if len(cfg.Problems) > 0 {
+		t.Errorf("problems: %v", cfg.Problems)
+	}
+	got := map[string]bool{}
+	for _, p := range cfg.Proxies {
+		got[p.Name] = p.AllBackups
+	}
+	want := map[string]bool{"before": false, "inherits": true, "takes-back": false, "fresh": false, "own": true}
+	if !maps.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
 func TestConditionalParts(t *testing.T) {
 	const text = `global
 .if feature(X)
@@ -708,7 +739,7 @@ func TestCRLFAndScopes(t *testing.T) {
 func TestPassedLinesDoNotMatter(t *testing.T) {
 	words := []string{
 		"stats", "unix-bind", "setenv", "presetenv", "unsetenv", "resetenv", "localpeer", "mode", "disabled", "enabled",
-		"bind", "server", "server-template", "default-server", "source", `"stats"`, `\stats`, ".if",
+		"bind", "server", "server-template", "default-server", "source", "option", "no", `"stats"`, `\stats`, ".if",
 	}
 	for _, keyword := range sectionKeywords {
 		words = append(words, keyword.word)

@@ -30,7 +30,7 @@ var (
 	ErrTimeout = errors.New("haproxy did not answer in time")
 	// ErrBusy: the queue of waiting connections stayed full until the
 	// deadline. A frozen HAProxy gets there after some ten clients.
-	ErrBusy = errors.New("its queue of waiting connections is full, haproxy accepts none")
+	ErrBusy = errors.New("its queue of waiting connections is full, haproxy accepts none (frozen, or are its `stats maxconn` clients all taken?)")
 	// ErrEmpty: closed before a single byte.
 	ErrEmpty = errors.New("it closed the connection without an answer")
 	// ErrReset: broken off by the peer, as when a process ends.

@@ -95,7 +95,7 @@ func TestClientFaultsOfAPeer(t *testing.T) {
 
 	t.Run("only stopping processes", func(t *testing.T) {
 		addr := serveText(t, stopping+header18+"\n")
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
 		_, err := NewClient(addr).Stat(ctx, StatQuery{})
 		if want := "admin socket " + addr.Addr + ": only processes that are stopping answered (pid 7)"; !errors.Is(err, ErrStopping) || err.Error() != want {
@@ -157,7 +157,7 @@ func TestClientFaultsOfASocket(t *testing.T) {
 
 	p.Freeze(t)
 	const frozen = "haproxy did not answer in time: connected, but not one byte came: is it frozen or overloaded, or are its `stats maxconn` clients all taken?"
-	expect("frozen", socketOf(p), 100*time.Millisecond, ErrTimeout, frozen)
+	expect("frozen", socketOf(p), 500*time.Millisecond, ErrTimeout, frozen)
 	// Fill the queue; what nobody accepted stays in it.
 	for full := false; !full; {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -167,7 +167,7 @@ func TestClientFaultsOfASocket(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	expect("queue full", socketOf(p), 100*time.Millisecond, ErrBusy, "its queue of waiting connections is full, haproxy accepts none")
+	expect("queue full", socketOf(p), 500*time.Millisecond, ErrBusy, "its queue of waiting connections is full, haproxy accepts none (frozen, or are its `stats maxconn` clients all taken?)")
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := NewClient(socketOf(p)).Info(cancelled); !errors.Is(err, context.Canceled) && !errors.Is(err, ErrBusy) {

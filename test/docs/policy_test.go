@@ -45,6 +45,7 @@ var policy = map[string]struct{ status, weight, check, agent string }{
 	"anything else":           {"SLEEPING", "1", "L4OK", ""},
 	"其他任何说法":                  {"SLEEPING", "1", "L4OK", ""},
 	"`OPEN`":                  {status: "OPEN"},
+	"`FULL` `maxconn`":        {status: "FULL"},
 	"`PAUSED`":                {status: "PAUSED"},
 	"`STOP`":                  {status: "STOP"},
 }
