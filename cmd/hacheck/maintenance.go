@@ -129,7 +129,9 @@ It survives a reboot.
 		Use:   "on --for TIME [--reason TEXT] [--drain] [--mute]",
 		Short: "Declare a maintenance, in place of the one in force",
 		Long: `Declare a maintenance of this node, in place of the one in force. Messages about
-transitions say that it is planned.
+transitions say that it is planned. What is not given stays as the one in force
+has it, so that more time is all that --for alone asks for: --drain=false ends a
+drain, --mute=false delivers what was kept back.
 
 With --drain every check that keepalived runs fails on purpose, after the
 vrrp_script's 'fall' times its interval: keepalived gives the VIPs to the peer,
@@ -155,7 +157,7 @@ The journal gets them all the same.
 			// Without its monotonic part, as the file has it.
 			declared.Since = a.started.Round(0)
 			declared.Until = declared.Since.Add(length)
-			return a.maintenanceOn(declared)
+			return a.maintenanceOn(declared, command.Flags().Changed)
 		},
 	}
 	flags := on.Flags()
@@ -215,9 +217,27 @@ func (m maintenanceAnswer) String() string {
 		}
 	}
 	if m.Replaced != nil {
-		lines = append(lines, "it replaces the one "+maintenanceTerm(*m.Replaced, m.now))
+		lines = append(lines, "it replaces the one "+maintenanceTerm(*m.Replaced, m.now)+m.goesOn())
 	}
 	return strings.Join(lines, "\n")
+}
+
+// goesOn says what becomes of the drain and the mute of the one replaced.
+func (m maintenanceAnswer) goesOn() string {
+	var words string
+	switch {
+	case m.Replaced.Drain && m.Drain:
+		words = "; its drain goes on (--drain=false ends it)"
+	case m.Replaced.Drain:
+		words = "; its drain is ended, and checks answer for themselves again"
+	}
+	switch {
+	case m.Replaced.Mute && m.Mute:
+		words += "; notifications stay kept back (--mute=false delivers them)"
+	case m.Replaced.Mute:
+		words += "; notifications are no longer kept back"
+	}
+	return words
 }
 
 func (a *app) maintenanceShow() error {
@@ -239,7 +259,8 @@ func (a *app) maintenanceShow() error {
 	return nil
 }
 
-func (a *app) maintenanceOn(declared checks.Maintenance) error {
+// maintenanceOn declares a maintenance, of which given tells the flags that were.
+func (a *app) maintenanceOn(declared checks.Maintenance, given func(flag string) bool) error {
 	if err := a.config.StateErrors(); err != nil {
 		return configError(err)
 	}
@@ -247,6 +268,14 @@ func (a *app) maintenanceOn(declared checks.Maintenance) error {
 	before, replaces, err := checks.CurrentMaintenance(a.config.StateDir, a.config.RunDir, a.started)
 	if err != nil {
 		a.log.Warn("replaced", "error", err)
+	}
+	if replaces {
+		// Who asks for more time does not ask for the VIPs back amid the work.
+		if !given("reason") {
+			declared.Reason = before.Reason
+		}
+		declared.Drain = declared.Drain || before.Drain && !given("drain")
+		declared.Mute = declared.Mute || before.Mute && !given("mute")
 	}
 	if err := checks.SaveMaintenance(a.config.StateDir, declared); err != nil {
 		return failedError("no maintenance is declared: %w", err)
@@ -268,6 +297,9 @@ func (a *app) maintenanceOn(declared checks.Maintenance) error {
 	}
 	a.say(answer)
 	a.journalMaintenance("on", "maintenance "+maintenanceTerm(declared, a.started)+" declared"+byWhom(declared.By), declared)
+	if replaces && before.Mute && !declared.Mute {
+		a.deliverSummary()
+	}
 	if copyErr != nil {
 		return failedError("checks that run as an account that cannot enter %s do not see the maintenance: %w", a.config.StateDir, copyErr)
 	}
