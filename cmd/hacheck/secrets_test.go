@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -15,12 +16,16 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
+
+	"hacheck/config"
 )
 
 // mark is in every secret of the test.
@@ -66,22 +71,36 @@ func TestNoSecretIsTold(t *testing.T) {
 	for name, answer := range treacherous {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var told atomic.Int32
+			var mu sync.Mutex
+			told := map[string]int{} // by channel
 			server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 				heard, _ := httputil.DumpRequest(request, true)
-				if strings.Contains(string(heard), mark) {
-					told.Add(1)
+				channel := request.Header.Get(channelHeader)
+				if request.Method == http.MethodConnect {
+					channel = "tunnelled"
 				}
+				mu.Lock()
+				if slices.ContainsFunc(formsOf(mark), func(form string) bool { return strings.Contains(string(heard), form) }) {
+					told[channel]++
+				}
+				mu.Unlock()
 				answer(w, request, string(heard))
 			})}
 			listener := listenLoopback(t)
 			go server.Serve(listener)
 			t.Cleanup(func() { server.Close() })
 			relay := &betrayer{}
-			watchSecrets(t, listener.Addr().String(), relay.start(t))
-			// Two tests and the events, on sixteen channels and two recipients.
-			if web, mail := told.Load(), relay.told.Load(); web < 16*3 || mail < 2*3 {
-				t.Errorf("%d requests and %d logins had a secret: the test does not see them all", web, mail)
+			channels := watchSecrets(t, listener.Addr().String(), relay.start(t))
+			// Two tests and the events.
+			mu.Lock()
+			defer mu.Unlock()
+			for _, channel := range channels {
+				if told[channel] < 3 {
+					t.Errorf("%d requests of %s had a secret: the test does not see them all", told[channel], channel)
+				}
+			}
+			if mail := relay.told.Load(); mail < 2*3 {
+				t.Errorf("%d logins had a secret: the test does not see them all", mail)
 			}
 		})
 	}
@@ -93,14 +112,20 @@ func TestNoSecretIsTold(t *testing.T) {
 	})
 }
 
-// watchSecrets runs everything that could tell a secret.
-func watchSecrets(t *testing.T, web, relay string) {
+// watchSecrets runs everything that could tell a secret, and names the channels
+// that send to the web server.
+func watchSecrets(t *testing.T, web, relay string) []string {
 	t.Helper()
 	n := newNode(t, "")
-	n.configure(n.secretConfiguration(web, relay))
-	if code, output := n.run("config", "check"); code != 0 {
+	content, channels := n.secretConfiguration(web, relay)
+	n.configure(content)
+	// It warns of the one channel that sends to somewhere else in clear.
+	const warning = "channel proxied: url: http://hooks.example.org sends the headers of headers_file in clear"
+	code, output := n.run("config", "check")
+	if code != int(exitBadConfig) || strings.Count(output, "\n") != 1 || !strings.Contains(output, warning) {
 		t.Fatalf("config check: exit code %d\n%s", code, output)
 	}
+	lookForSecrets(t, "config check", output)
 	var id string
 	for _, args := range [][]string{
 		{"config", "show"},
@@ -144,17 +169,23 @@ func watchSecrets(t *testing.T, web, relay string) {
 	if err != nil {
 		t.Error(err)
 	}
+	return channels
 }
 
 // lookForSecrets finds the mark as it is and in the forms in which secrets travel.
 func lookForSecrets(t *testing.T, where, text string) {
 	t.Helper()
-	for _, form := range append(base64Forms(mark), mark, hex.EncodeToString([]byte(mark))) {
+	for _, form := range formsOf(mark) {
 		if at := strings.Index(text, form); at >= 0 {
 			t.Errorf("%s tells a secret: …%s…", where, text[max(0, at-200):min(len(text), at+60)])
 			return
 		}
 	}
+}
+
+// formsOf are a text and the forms in which it travels.
+func formsOf(text string) []string {
+	return append(base64Forms(text), text, hex.EncodeToString([]byte(text)))
 }
 
 // base64Forms are what a text looks like within a longer one in base64, without
@@ -182,9 +213,12 @@ func TestSecretsAreFoundInBase64(t *testing.T) {
 	}
 }
 
-// secretConfiguration has a channel of every type with all the secrets it can
-// have.
-func (n *node) secretConfiguration(web, relay string) string {
+// channelHeader says which channel a request is of.
+const channelHeader = "X-Channel"
+
+// secretConfiguration has a channel of every type that there is, with all the
+// secrets that its settings can hold, and names those that send to the web server.
+func (n *node) secretConfiguration(web, relay string) (content string, hooks []string) {
 	n.t.Helper()
 	folder := filepath.Join(n.dir, "secrets")
 	if err := os.Mkdir(folder, 0o700); err != nil {
@@ -198,37 +232,83 @@ func (n *node) secretConfiguration(web, relay string) string {
 		return path
 	}
 	host, port, _ := net.SplitHostPort(relay)
-	headers := file("headers", "X-Api-Key: "+mark+"-header-file\n", 0o600)
 	key := file("key", mark+"-key\n", 0o600)
-	token := file("token", mark+"-token\n", 0o600)
-	routing := file("routing", mark+strings.Repeat("0", 32-len(mark))+"\n", 0o600)
-	address := func(name string) string {
-		return file("url-"+name, fmt.Sprintf("http://user:%[1]s-user@%[2]s/%[1]s-%[3]s?access_token=%[1]s-query\n", mark, web, name), 0o600)
-	}
-	program := file("program", "#!/bin/sh\necho \"called with $*\" >&2\nexit 75\n", 0o700)
-	common := fmt.Sprintf("rate_limit: 0, headers: {Authorization: 'Bearer %s-header'}, headers_file: %s", mark, headers)
 	var channels strings.Builder
 	channel := func(kind, settings string) { fmt.Fprintf(&channels, "    - {type: %s, %s}\n", kind, settings) }
-	channel("smtp", fmt.Sprintf("host: %s, port: %s, tls: none, allow_clear_auth: true, auth: plain, username: lb, password_file: %s, from: lb@example.org, to: ops@example.org", host, port, key))
-	channel("smtp", fmt.Sprintf("name: login, host: %s, port: %s, tls: none, allow_clear_auth: true, auth: login, username: lb, password_file: %s, from: lb@example.org, to: ops@example.org", host, port, key))
-	channel("exec", fmt.Sprintf("command: [%s, --token, %s-argument]", program, mark))
-	channel("journald", "syslog: none")
-	channel("webhook", fmt.Sprintf("url: 'http://user:%[1]s-user@%[2]s/%[1]s-path?key=%[1]s-query', secret_file: %[3]s, %[4]s", mark, web, key, common))
-	channel("webhook", fmt.Sprintf("name: proxied, url: 'http://hooks.example.org/%[1]s-path', proxy: 'http://user:%[1]s-proxy@%[2]s', secret_file: %[3]s, %[4]s", mark, web, key, common))
-	channel("webhook", fmt.Sprintf("name: tunnelled, url: 'https://hooks.example.org/%[1]s-path', proxy: 'http://user:%[1]s-proxy@%[2]s', secret_file: %[3]s, %[4]s", mark, web, key, common))
-	for _, kind := range []string{"dingtalk", "feishu", "lark"} {
-		channel(kind, fmt.Sprintf("url_file: %s, secret_file: %s, %s", address(kind), key, common))
+	// What is put behind each key of a channel, of which a name is sent along.
+	setting := func(kind, name, key string) string {
+		switch key {
+		case "url":
+			return fmt.Sprintf("'http://user:%[1]s-user@%[2]s/%[1]s-path?key=%[1]s-query'", mark, web)
+		case "url_file":
+			return file("url-"+name, fmt.Sprintf("http://user:%[1]s-user@%[2]s/%[1]s-path?access_token=%[1]s-query\n", mark, web), 0o600)
+		case "urls":
+			return fmt.Sprintf("['http://user:%s-user@%s']", mark, web)
+		case "secret_file":
+			return file("key-"+name, mark+"-key\n", 0o600)
+		case "token_file":
+			form := map[string]string{"telegram": "123456:%sbottokenbottokenbottoken", "serverchan": "SCT%ssendkey", "pagerduty": "%s" + strings.Repeat("0", 32-len(mark))}[kind]
+			return file("token-"+name, fmt.Sprintf(cmp.Or(form, "%s-token")+"\n", mark), 0o600)
+		case "topic_file":
+			return file("topic-"+name, mark+"-topic\n", 0o600)
+		case "headers":
+			// The header Authorization takes the place of the user in a URL.
+			return fmt.Sprintf("{%s: %s, X-Key: '%s-header'}", channelHeader, name, mark)
+		case "headers_file":
+			return file("headers-"+name, "X-Api-Key: "+mark+"-header-file\n", 0o600)
+		}
+		n.t.Fatalf("the test has no secret for %s of %s", key, kind)
+		return ""
 	}
-	for _, kind := range []string{"wecom", "slack", "teams", "discord"} {
-		channel(kind, fmt.Sprintf("url_file: %s, %s", address(kind), common))
+	hook := func(section config.Section, name, more string, without ...string) {
+		hooks = append(hooks, name)
+		var keys []string
+		for _, s := range section.Settings {
+			if (s.Secret || strings.HasSuffix(s.Key, "_file")) && s.Key != "ca_file" {
+				keys = append(keys, s.Key)
+			}
+		}
+		switch {
+		case slices.Contains(keys, "url_file") && !slices.Contains(without, "url_file"):
+			without = append(without, "url") // one or the other
+		case slices.Contains(keys, "token_file"):
+			without = append(without, "url")
+			more += fmt.Sprintf(", url: 'http://%s'", web) // the server's root
+		}
+		for _, key := range keys {
+			if key != "proxy" && !slices.Contains(without, key) {
+				more += fmt.Sprintf(", %s: %s", key, setting(section.Type, name, key))
+			}
+		}
+		channel(section.Type, "name: "+name+", rate_limit: 0"+more)
 	}
-	channel("telegram", fmt.Sprintf("url: 'http://%s', token_file: %s, chat_id: '-100', %s", web, file("bot", "123456:"+mark+"bottokenbottokenbottoken\n", 0o600), common))
-	channel("pagerduty", fmt.Sprintf("url: 'http://%s', token_file: %s, %s", web, routing, common))
-	channel("ntfy", fmt.Sprintf("url: 'http://%s', topic_file: %s, token_file: %s, %s", web, file("topic", mark+"-topic\n", 0o600), token, strings.Replace(common, "Authorization", "X-Authorization", 1)))
-	channel("bark", fmt.Sprintf("url: 'http://%s', token_file: %s, %s", web, token, common))
-	channel("serverchan", fmt.Sprintf("url: 'http://%s', token_file: %s, %s", web, file("sendkey", "SCT"+mark+"sendkey\n", 0o600), common))
-	channel("alertmanager", fmt.Sprintf("urls: ['http://user:%s-user@%s'], %s", mark, web, strings.Replace(common, "Authorization", "X-Authorization", 1)))
-	return fmt.Sprintf("state_dir: %[1]s/state\nrun_dir: %[1]s/run\nhaproxy: {socket: %[1]s/none.sock}\nkeepalived: {conf: %[1]s/none.conf}\nnotify:\n  budget: 1s\n  channels:\n%[2]s", n.dir, &channels)
+	for _, section := range config.Reference() {
+		if section.Path != "notify.channels[]" || section.Type == "" {
+			continue
+		}
+		switch section.Type {
+		case "smtp":
+			for _, auth := range []string{"plain", "login"} {
+				channel("smtp", fmt.Sprintf("name: %s, host: %s, port: %s, tls: none, allow_clear_auth: true, auth: %[1]s, username: lb, password_file: %[4]s, from: lb@example.org, to: ops@example.org", auth, host, port, key))
+			}
+		case "exec":
+			program := file("program", "#!/bin/sh\necho \"called with $*\" >&2\nexit 75\n", 0o700)
+			channel("exec", fmt.Sprintf("command: [%s, --token, %s-argument]", program, mark))
+		case "journald":
+			channel("journald", "syslog: none")
+		case "webhook":
+			hook(section, "generic", "", "url_file")
+			hook(section, "filed", "")
+			for name, scheme := range map[string]string{"proxied": "http", "tunnelled": "https"} {
+				hook(section, name, fmt.Sprintf(", url: '%s://hooks.example.org/%[2]s-path', proxy: 'http://user:%[2]s-proxy@%[3]s'", scheme, mark, web), "url", "url_file")
+			}
+		case "telegram":
+			hook(section, section.Type, ", chat_id: '-100'")
+		default:
+			hook(section, section.Type, "")
+		}
+	}
+	return fmt.Sprintf("state_dir: %[1]s/state\nrun_dir: %[1]s/run\nhaproxy: {socket: %[1]s/none.sock}\nkeepalived: {conf: %[1]s/none.conf}\nnotify:\n  budget: 1s\n  channels:\n%[2]s", n.dir, &channels), hooks
 }
 
 // betrayer is a relay that answers a login with the password it was told.
