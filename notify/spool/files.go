@@ -18,8 +18,8 @@ import (
 var (
 	// ErrCannotCreate: a directory of the spool is missing and cannot be made.
 	ErrCannotCreate = errors.New("cannot be created")
-	// ErrNotWritable: the account of this process may not write there.
-	ErrNotWritable = errors.New("not writable for this account")
+	// ErrNotPermitted: the account of this process may not read or write there.
+	ErrNotPermitted = errors.New("not permitted for this account")
 	// ErrReadOnly: the file system is mounted read-only.
 	ErrReadOnly = errors.New("read-only file system")
 	// ErrDiskFull: no space, no inodes, or the quota is used up.
@@ -45,7 +45,7 @@ func explain(what, path string, err error) error {
 	case errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%s %s: %w (%w): remount it writable or choose another state directory", what, path, ErrReadOnly, err)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		return fmt.Errorf("%s %s: %w (%w): this process runs as uid %d, gid %d%s", what, path, ErrNotWritable, err,
+		return fmt.Errorf("%s %s: %w (%w): this process runs as uid %d, gid %d%s", what, path, ErrNotPermitted, err,
 			os.Geteuid(), os.Getegid(), ownerHint(path))
 	}
 	return fmt.Errorf("%s %s: %w", what, path, err)
@@ -56,14 +56,15 @@ func creating(path string, err error) error {
 	return fmt.Errorf("%s %w: %w", path, ErrCannotCreate, explain("make directory", path, err))
 }
 
-// ownerHint names who may write to path or, if it is missing or hidden, to the
-// nearest directory above it that can be seen.
+// ownerHint names who may use path or, if it is missing or hidden, the nearest
+// directory above it that can be seen. To give it to somebody else is not advised:
+// it has the owner and group that keepalived's hook and the delivery unit share.
 func ownerHint(path string) string {
 	for {
 		info, err := os.Stat(path)
 		if err == nil {
 			stat := info.Sys().(*syscall.Stat_t)
-			return fmt.Sprintf("; %s belongs to uid %d, gid %d, mode %04o: run as that account, or give it to the right one with chown -R",
+			return fmt.Sprintf("; %s belongs to uid %d, gid %d, mode %04o: run as root, or as that account or group",
 				path, stat.Uid, stat.Gid, stat.Mode&0o7777)
 		}
 		parent := filepath.Dir(path)

@@ -100,7 +100,7 @@ type Spool struct {
 
 // Open prepares the spool below the state directory and creates what is
 // missing, the state directory itself included. Its errors wrap
-// ErrCannotCreate, ErrNotWritable, ErrReadOnly or ErrDiskFull where one of
+// ErrCannotCreate, ErrNotPermitted, ErrReadOnly or ErrDiskFull where one of
 // them is the cause. The caller closes the Spool.
 func Open(stateDir string) (*Spool, error) {
 	top, err := openStateDir(stateDir)
@@ -182,7 +182,7 @@ func NewID(now time.Time) string {
 // Put writes the event to the disk. When it returns nil the event is durable:
 // the file and its name are fsynced. When it fails nothing of it is left in the
 // queue, and the caller should deliver at once; errors.Is with ErrDiskFull,
-// ErrReadOnly and ErrNotWritable tells why. Putting one event twice leaves one
+// ErrReadOnly and ErrNotPermitted tells why. Putting one event twice leaves one
 // entry.
 func (s *Spool) Put(event notify.Event) error { return s.put(Entry{Event: event}) }
 

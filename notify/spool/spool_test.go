@@ -266,7 +266,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		dir := openToAll(t)
 		open(t, dir).Close()
 		out := runChild(t, asNobody, "open", "dir="+dir)
-		for _, word := range []string{"not writable", "uid 61234", "belongs to uid 0, gid 0, mode 0750", "chown"} {
+		for _, word := range []string{"not permitted", "uid 61234", "belongs to uid 0, gid 0, mode 0750: run as root, or as that account or group"} {
 			if !strings.Contains(out, word) {
 				t.Errorf("the unprivileged process says %q, not %q", out, word)
 			}
@@ -275,7 +275,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	t.Run("no permission to create", func(t *testing.T) {
 		dir := openToAll(t)
 		out := runChild(t, asNobody, "open", "dir="+filepath.Join(dir, "new"))
-		for _, word := range []string{"cannot be created", "not writable", "uid 61234"} {
+		for _, word := range []string{"cannot be created", "not permitted", "uid 61234"} {
 			if !strings.Contains(out, word) {
 				t.Errorf("the unprivileged process says %q, not %q", out, word)
 			}
