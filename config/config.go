@@ -13,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -54,6 +55,8 @@ type Config struct {
 	// mistakes are those found, by the top-level key they stand under, or ""
 	// for the file as a whole.
 	mistakes map[string]Errors
+	// broken is a mistake after which a part of the file is not YAML; nil if all is.
+	broken *Error
 	// unread is why the file could not be read at all.
 	unread error
 }
@@ -194,6 +197,21 @@ func (c *Config) StateErrors() error {
 	})
 }
 
+// ChannelDoubts are the mistakes after which it is not sure that there is no
+// notify section: a word that may be meant to be it, or a file that cannot be
+// understood; nil if there is one, or no such mistake.
+func (c *Config) ChannelDoubts() error {
+	if _, found := c.mistakes[notifyKey]; found || c.unread != nil {
+		return nil // NotifyErrors tells
+	}
+	if c.broken != nil { // whatever section it is in, the rest of the file may count as that
+		return c.broken
+	}
+	return c.mistakesIn(func(key string) bool {
+		return !slices.ContainsFunc(c.settings(), func(known setting) bool { return known.key == key })
+	})
+}
+
 func (c *Config) mistakesIn(counts func(key string) bool) error {
 	var all Errors
 	for key, mistakes := range c.mistakes {
@@ -213,14 +231,14 @@ func (c *Config) parse(data []byte) {
 		return
 	}
 	sections := cutSections(data)
-	if len(sections) < 2 {
-		c.mistakes[""] = Errors{err}
+	if len(sections) == 0 {
+		c.mistakes[""], c.broken = Errors{err}, err
 		return
 	}
 	for _, text := range sections {
 		document, err := parseYAML(c.Path, text.data)
 		if err != nil {
-			c.mistakes[text.key] = append(c.mistakes[text.key], err)
+			c.mistakes[text.key], c.broken = append(c.mistakes[text.key], err), err
 			continue
 		}
 		c.read(document)

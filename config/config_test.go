@@ -123,6 +123,7 @@ func TestNotifyMistakeLeavesChecksAlone(t *testing.T) {
 		for _, content := range []string{
 			"timeout: 500ms\n" + notifySection + "checks:\n  haproxy:\n    unit: edge.service\n",
 			notifySection + "timeout: 500ms\nchecks:\n  haproxy:\n    unit: edge.service\n",
+			notifySection,
 		} {
 			c := load(t, content)
 			if err := c.CheckErrors(); err != nil {
@@ -131,7 +132,7 @@ func TestNotifyMistakeLeavesChecksAlone(t *testing.T) {
 			if c.NotifyErrors() == nil {
 				t.Errorf("%q: NotifyErrors found nothing", content)
 			}
-			if check := c.HAProxyCheck(); c.Timeout != 500*time.Millisecond || check.Unit != "edge.service" {
+			if check := c.HAProxyCheck(); content != notifySection && (c.Timeout != 500*time.Millisecond || check.Unit != "edge.service") {
 				t.Errorf("%q: timeout %s, unit %q", content, c.Timeout, check.Unit)
 			}
 		}
@@ -289,6 +290,34 @@ func TestUnreadFileHasNoChannels(t *testing.T) {
 		}
 		if c.StateErrors() == nil {
 			t.Errorf("%s: the state directory is taken for sure", path)
+		}
+	}
+}
+
+// Where it is not sure that there is no notify section, the default channels get
+// the events, which wait for those meant.
+func TestChannelsInDoubt(t *testing.T) {
+	for content, want := range map[string]string{
+		"notfy:\n  channels: []\n":      "hacheck.yaml:1:1: the configuration has no key \"notfy\"",
+		"checks: [\n notify:\n":         "this is not YAML",
+		"- notify:\n":                   "hacheck.yaml:1:1: ",
+		"[\n":                           "this is not YAML",
+		"":                              "",
+		"timeout: x\nstate_dir: [1]\n":  "",
+		"timeuot: 1s\nnotify: {}\n":     "",
+		"checks: [\nnotify: {}\n":       "",
+		"checks: {a: {type: nosuch}}\n": "",
+	} {
+		c := load(t, content)
+		channels, err := c.InForce(MailDefaults{}, "test")
+		switch {
+		case err != nil || len(channels.Notifiers) == 0:
+			t.Errorf("%q: channels %v, %v", content, channels, err)
+		case want == "" && (channels.Problem != nil || len(channels.Awaited) > 0):
+			t.Errorf("%q: %v is awaited, %v", content, channels.Awaited, channels.Problem)
+		case want != "" && (len(channels.Awaited) != 1 || channels.Problem == nil ||
+			!strings.HasPrefix(channels.Problem.Error(), "which channels are meant is not sure: ") || !strings.Contains(channels.Problem.Error(), want)):
+			t.Errorf("%q: %v is awaited, %v", content, channels.Awaited, channels.Problem)
 		}
 	}
 }

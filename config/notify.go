@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -109,6 +110,10 @@ type Channels struct {
 	Problem error
 }
 
+// meantChannels stands among those awaited for channels that are not known, in a
+// form that no channel's name has.
+const meantChannels = "(those meant)"
+
 // UsesMailDefaults reports whether keepalived.conf's mail settings count.
 func (c *Config) UsesMailDefaults() bool { return len(c.Notify.Channels) == 0 }
 
@@ -117,12 +122,21 @@ func (c *Config) UsesMailDefaults() bool { return len(c.Notify.Channels) == 0 }
 // recipient. The error says that the notify section cannot be used at all. A
 // template that cannot be used is a Problem only: its channel then uses
 // hacheck's own words, because an alert in other words is better than none.
+//
+// Where it is not sure whether others are meant (see ChannelDoubts), the default
+// ones are a Problem: they get the events at once, which wait for those meant all
+// the same.
 func (c *Config) InForce(defaults MailDefaults, version string) (Channels, error) {
 	if err := c.NotifyErrors(); err != nil {
 		return Channels{}, err
 	}
 	if c.UsesMailDefaults() {
-		return c.Defaults(defaults), nil
+		channels := c.Defaults(defaults)
+		if doubts := c.ChannelDoubts(); doubts != nil {
+			channels.Problem = errors.Join(channels.Problem, fmt.Errorf("which channels are meant is not sure: only the default ones are used, and events wait until the configuration is mended:\n%w", doubts))
+			channels.Awaited = append(channels.Awaited, meantChannels)
+		}
+		return channels, nil
 	}
 	var channels Channels
 	for _, channel := range c.Notify.Channels {

@@ -86,6 +86,7 @@ func (a *app) notify(call keepalived.Event) error {
 	defer stop()
 
 	event := a.gather(call)
+	a.addChannelDoubts(&event)
 	if err := errors.Join(a.config.StateErrors(), a.config.NotifyErrors()); err != nil {
 		a.warnJournal(fmt.Errorf("%s is recorded in %s: %w", event.State, a.config.StateDir, err))
 	}
@@ -124,6 +125,15 @@ type recorded struct {
 
 func (r recorded) String() string {
 	return fmt.Sprintf("%s %s recorded as %s", r.State, printable(r.Name), r.ID)
+}
+
+// addChannelDoubts adds that others may be meant to have the event, too: whoever
+// has it now may be the only one for long.
+func (a *app) addChannelDoubts(event *notify.Event) {
+	if err := a.config.ChannelDoubts(); err != nil {
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		event.Notes = append(event.Notes, fmt.Sprintf("Which channels are meant is not sure, so only the default ones have this: %s.", first))
+	}
 }
 
 // addPrevious adds the state before, as this node's hook recorded it.

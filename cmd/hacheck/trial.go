@@ -76,6 +76,7 @@ func (p previews) String() string {
 // is written, sent or told to the journal.
 func (a *app) dryRun(call keepalived.Event) error {
 	event := a.gather(call)
+	a.addChannelDoubts(&event)
 	queue, err := spool.OpenReadOnly(a.config.StateDir)
 	if err == nil {
 		a.addPrevious(queue, &event)
