@@ -37,8 +37,8 @@ Exit codes:
   0  everything could be read and nothing is wrong
   1  something is wrong: a check that keepalived runs fails or has stopped
      running, an instance is in FAULT, a VIP is where it should not be, a
-     delivery was given up, or the configuration has a mistake. Backends that
-     are down count as far as the check says so.
+     delivery was given up or has failed for over an hour, or the configuration
+     has a mistake. Backends that are down count as far as the check says so.
   2  wrong usage
   4  something could not be read, and nothing is known to be wrong`,
 		Args: cobra.NoArgs,
@@ -91,8 +91,42 @@ type queueStatus struct {
 	GivenUp int `json:"given_up"`
 	Damaged int `json:"damaged"`
 	// Oldest is when the oldest event that waits was made.
-	Oldest   time.Time                        `json:"oldest,omitzero"`
+	Oldest time.Time `json:"oldest,omitzero"`
+	// Overdue are the channels that have failed for longer than they should.
+	Overdue  []overdueChannel                 `json:"overdue,omitempty"`
 	Channels map[string]spool.ChannelCounters `json:"channels,omitempty"`
+}
+
+// overdueAfter is the age from which an event counts that a channel still fails to
+// take: longer than a restart of its receiver, and shorter than a night.
+const overdueAfter = time.Hour
+
+// overdueChannel is a channel that events wait for too long.
+type overdueChannel struct {
+	Name string `json:"name"`
+	// Oldest is when the oldest of them was made, Error why its last attempt failed.
+	Oldest time.Time `json:"oldest"`
+	Error  string    `json:"error"`
+}
+
+// overdue gives the channels for which something is pending for too long after an
+// attempt. What was never tried may be kept back on purpose.
+func overdue(waiting []spool.Entry, now time.Time) []overdueChannel {
+	late := map[string]overdueChannel{}
+	for _, entry := range waiting {
+		if now.Sub(entry.Event.Time) < overdueAfter {
+			continue
+		}
+		for name, outcome := range entry.Channels {
+			if outcome.State != spool.Pending || outcome.Attempts == 0 {
+				continue
+			}
+			if channel, known := late[name]; !known || entry.Event.Time.Before(channel.Oldest) {
+				late[name] = overdueChannel{name, entry.Event.Time, outcome.LastError}
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Values(late), func(a, b overdueChannel) int { return strings.Compare(a.Name, b.Name) })
 }
 
 func (a *app) status() error {
@@ -146,8 +180,8 @@ func (a *app) status() error {
 	}
 	if s.Queue, err = queue.wait(ctx); err != nil {
 		s.unread("queue", err)
-	} else if s.Queue.GivenUp+s.Queue.Damaged > 0 {
-		s.problem("%s given up, %s of the spool damaged (see 'hacheck queue list')", counted(s.Queue.GivenUp, "event"), counted(s.Queue.Damaged, "file"))
+	} else {
+		s.addQueue()
 	}
 
 	switch {
@@ -164,6 +198,17 @@ func (a *app) status() error {
 
 func (s *status) problem(format string, args ...any) {
 	s.Problems = append(s.Problems, fmt.Sprintf(format, args...))
+}
+
+// addQueue adds what is wrong in the spool.
+func (s *status) addQueue() {
+	if s.Queue.GivenUp+s.Queue.Damaged > 0 {
+		s.problem("%s given up, %s of the spool damaged (see 'hacheck queue list')", counted(s.Queue.GivenUp, "event"), counted(s.Queue.Damaged, "file"))
+	}
+	for _, channel := range s.Queue.Overdue {
+		s.problem("channel %s does not take an event of %s ago: %s (see 'hacheck queue list')",
+			printable(channel.Name), roughly(s.Time.Sub(channel.Oldest)), quoted(channel.Error, 300))
+	}
 }
 
 func (s *status) unread(part string, err error) {
@@ -354,7 +399,7 @@ func (a *app) queueStatus(ctx context.Context) (*queueStatus, error) {
 	}
 	found := &queueStatus{
 		Waiting: len(waiting), GivenUp: len(dead), Damaged: len(damaged) + len(damagedToo),
-		Channels: counters.Channels,
+		Overdue: overdue(waiting, a.started), Channels: counters.Channels,
 	}
 	for _, entry := range waiting {
 		if found.Oldest.IsZero() || entry.Event.Time.Before(found.Oldest) {
