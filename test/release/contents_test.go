@@ -4,8 +4,10 @@ package release
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -93,8 +95,7 @@ func checkHooks(t *testing.T, name string, hooks keepalived.Hooks) {
 }
 
 // TestMigration: what the examples migrate from is what keepalived runs, with
-// its complaint; and the README speaks of every line of the scripts that does
-// anything.
+// its complaint.
 func TestMigration(t *testing.T) {
 	root := unpacked(t, "amd64")
 	before := filepath.Join(root, examples, "migration/before")
@@ -106,27 +107,39 @@ func TestMigration(t *testing.T) {
 	if err == nil || output != complaint {
 		t.Errorf("keepalived --config-test: %v\n%s", err, output)
 	}
-	text := read(t, filepath.Join(root, examples, "migration/README.md"))
-	for _, file := range []string{"check_haproxy.sh", "notify.sh"} {
-		script := read(t, filepath.Join(before, file))
-		_, section, _ := strings.Cut(text, "## "+file+"\n")
-		section, _, _ = strings.Cut(section, "\n## ")
-		rows := strings.Count(section, "\n| `")
-		if rows == 0 {
-			t.Errorf("the README has no row for %s", file)
+}
+
+var linkPattern = regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`)
+
+// TestPages: the package has every page, and no link leads out of it but to the
+// web.
+func TestPages(t *testing.T) {
+	root := filepath.Join(unpacked(t, "amd64"), "usr/share/doc/hacheck")
+	links := 0
+	for _, folder := range []string{"docs", "docs/zh-CN"} {
+		pages := must(filepath.Glob(filepath.Join(top, folder, "*.md")))
+		if len(pages) < 10 {
+			t.Errorf("only %d pages are in %s", len(pages), folder)
 		}
-		for row := range strings.Lines(section) {
-			quoted, found := strings.CutPrefix(row, "| `")
-			if !found {
-				continue
+		for _, page := range pages {
+			name := filepath.Join(folder, filepath.Base(page))
+			text := read(t, filepath.Join(root, name))
+			if text != read(t, page) {
+				t.Errorf("%s is not the page of the sources", name)
 			}
-			words, _, _ := strings.Cut(quoted, "`")
-			for part := range strings.SplitSeq(words, "…") {
-				if part = strings.TrimRight(part, ")\""); !strings.Contains(script, strings.TrimSpace(part)) {
-					t.Errorf("the README explains %q, which %s does not have", words, file)
+			for _, link := range linkPattern.FindAllStringSubmatch(text, -1) {
+				if strings.HasPrefix(link[1], "https://") {
+					continue
+				}
+				links++
+				if _, err := os.Stat(filepath.Join(root, folder, link[1])); err != nil {
+					t.Errorf("%s: %q leads nowhere: %v", name, link[1], err)
 				}
 			}
 		}
+	}
+	if links < 40 {
+		t.Errorf("only %d links were found", links)
 	}
 }
 

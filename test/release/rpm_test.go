@@ -66,6 +66,9 @@ func TestRPMInRootOfItsOwn(t *testing.T) {
 		"/usr/share/zsh/site-functions/_hacheck":              "0644 root:root file",
 		"/usr/share/bash-completion/completions/hacheck":      "0644 root:root file",
 		"/usr/share/fish/vendor_completions.d/hacheck.fish":   "0644 root:root file",
+		"/usr/share/doc/hacheck/docs/quickstart.md":           "0644 root:root file",
+		"/usr/share/doc/hacheck/docs/zh-CN":                   "0755 root:root dir",
+		"/usr/share/doc/hacheck/docs/zh-CN/quickstart.md":     "0644 root:root file",
 		"/usr/share/licenses/hacheck/LICENSE":                 "0644 root:root file",
 		"/usr/share/licenses/hacheck/third-party-licenses.gz": "0644 root:root file",
 		// The post script has run.
