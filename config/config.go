@@ -15,10 +15,11 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"go.yaml.in/yaml/v4"
+
+	"hacheck/regular"
 )
 
 // Places used when neither a flag nor the file names others.
@@ -143,27 +144,13 @@ func Load(path string, mustExist bool) (*Config, error) {
 	return c, nil
 }
 
-// readFile reads a regular file of at most limit bytes, or the null device,
-// which stands for none.
-// Opening anything else must not block, as a FIFO without a writer would.
+// readFile reads a regular file of at most limit bytes, or the null device, which
+// stands for none.
 func readFile(path string, limit int64) ([]byte, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
+	if path == os.DevNull {
+		return nil, nil
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() && path != os.DevNull {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	data, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("%s is larger than %d bytes", path, limit)
-	}
-	return data, err
+	return regular.Read(path, limit)
 }
 
 // CheckErrors are the mistakes outside the notify section, as one error; nil

@@ -15,13 +15,14 @@ import (
 // What a package knows is kept by what it cannot reach: a check knows no
 // configuration file, a channel knows no other channel.
 var mayImport = map[string][]string{
+	"hacheck/regular": {},
 	"hacheck/haproxy": {},
 	// Runs a real HAProxy for the tests of those who ask one.
 	"hacheck/haproxy/haproxytest": {},
 	"hacheck/keepalived":          {},
 	"hacheck/checks":              {"hacheck/haproxy"},
 	"hacheck/notify":              {"hacheck/notify/template"},
-	"hacheck/notify/secret":       {},
+	"hacheck/notify/secret":       {"hacheck/regular"},
 	// Knows nothing of what is notified.
 	"hacheck/notify/template": {},
 	"hacheck/notify/email":    {"hacheck/notify", "hacheck/notify/secret"},
@@ -32,7 +33,7 @@ var mayImport = map[string][]string{
 	// The contract every channel is tested against.
 	"hacheck/notify/notifytest": {"hacheck/notify"},
 	"hacheck/config": {
-		"hacheck/checks", "hacheck/haproxy", "hacheck/notify", "hacheck/notify/email",
+		"hacheck/regular", "hacheck/checks", "hacheck/haproxy", "hacheck/notify", "hacheck/notify/email",
 		"hacheck/notify/webhook", "hacheck/notify/journal", "hacheck/notify/exec", "hacheck/notify/secret", "hacheck/notify/spool",
 	},
 	"hacheck/cmd/hacheck": {

@@ -400,7 +400,7 @@ func TestPasswordIsReadAtEachAttempt(t *testing.T) {
 	for _, test := range []struct{ content, want string }{
 		{"", "read password_file: " + path + ": is empty"},
 		{"two\nlines\n", "read password_file: " + path + ": holds more than one line"},
-		{strings.Repeat("x", 16<<10+1), "read password_file: " + path + ": is larger than 16384 bytes"},
+		{strings.Repeat("x", 16<<10+1), "read password_file: " + path + " is larger than 16384 bytes"},
 		{"old\n", "AUTH PLAIN: 535 5.7.8 Authentication failed; check username and password_file"},
 		{testPassword + "\r\n", ""},
 	} {

@@ -9,11 +9,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
+
+	"hacheck/regular"
 )
 
 // Bounds of the files, in bytes. The system's CA bundle has about 250 kB.
@@ -71,7 +71,7 @@ func read(path string) (text, located string, err error) {
 	if located, err = locate(path); err != nil {
 		return "", "", err
 	}
-	data, err := readRegular(located, maxSecret)
+	data, err := regular.Read(located, maxSecret)
 	if err != nil {
 		return "", "", err
 	}
@@ -81,29 +81,9 @@ func read(path string) (text, located string, err error) {
 	return text, located, nil
 }
 
-func readRegular(path string, limit int64) ([]byte, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: is not a regular file", path)
-	}
-	data, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("%s: is larger than %d bytes", path, limit)
-	}
-	return data, err
-}
-
 // ReadCAs reads a PEM file of certificates, of at most 2 MiB.
 func ReadCAs(path string) (*x509.CertPool, error) {
-	data, err := readRegular(path, maxCAs)
+	data, err := regular.Read(path, maxCAs)
 	if err != nil {
 		return nil, err
 	}

@@ -41,8 +41,8 @@ func TestRead(t *testing.T) {
 		{"plain", "s3cret", ""},
 		{write("empty", "\n"), "", "/empty: is empty"},
 		{write("lines", "a\nb\n"), "", "/lines: holds more than one line"},
-		{write("large", strings.Repeat("x", maxSecret+1)), "", "/large: is larger than 16384 bytes"},
-		{fifo, "", "/fifo: is not a regular file"},
+		{write("large", strings.Repeat("x", maxSecret+1)), "", "/large is larger than 16384 bytes"},
+		{fifo, "", "/fifo is not a regular file"},
 		{"absent", "", "/absent: no such file or directory"},
 	} {
 		got, err := ReadLine(test.path)

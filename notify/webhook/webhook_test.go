@@ -505,7 +505,7 @@ func TestSecretFiles(t *testing.T) {
 		{"bad-url", "not a url at all", "webhook: url_file: PATH: must begin with http:// or https://"},
 		{"two-urls", "https://a.example/\nhttps://b.example/\n", "webhook: read url_file: PATH: holds more than one line"},
 		{"empty", "\n", "webhook: read url_file: PATH: is empty"},
-		{"large", strings.Repeat("x", 16<<10+1), "webhook: read url_file: PATH: is larger than 16384 bytes"},
+		{"large", strings.Repeat("x", 16<<10+1), "webhook: read url_file: PATH is larger than 16384 bytes"},
 	} {
 		path := filepath.Join(folder, test.name)
 		if err := os.WriteFile(path, []byte(test.content), 0o600); err != nil {

@@ -70,7 +70,7 @@ func tree(t *testing.T, blocks []block) string {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"checks", "cmd", "config", "haproxy", "keepalived", "notify", "packaging", "test", "bench"} {
+	for _, name := range []string{"checks", "cmd", "config", "haproxy", "keepalived", "notify", "regular", "packaging", "test", "bench"} {
 		if err := os.CopyFS(filepath.Join(folder, name), os.DirFS(filepath.Join(top, name))); err != nil {
 			t.Fatal(err)
 		}
