@@ -83,6 +83,11 @@ bench: ## measure against the usual script and an empty Go program, in one run
 	CGO_ENABLED=0 $(GO) build -o bin/empty ./bench/empty
 	$(GO) run ./bench
 
+.PHONY: screenshots
+screenshots: ## see the HTML mails as Chromium shows them: build/screenshots
+	@test/install screenshots
+	@test/screenshots.sh
+
 .PHONY: clean
 clean: ## remove what the targets built
 	rm -rf bin dist build
