@@ -30,6 +30,8 @@ type app struct {
 
 	// args is the command line without the program's name.
 	args []string
+	// answered is set once there is an answer on stdout.
+	answered bool
 	// ignoreMaintenance lets a check answer although this node is drained.
 	ignoreMaintenance bool
 
@@ -79,10 +81,37 @@ func (a *app) main(args []string) exitCode {
 		if code == exitUsage {
 			fmt.Fprintf(a.stderr, "See '%s --help'.\n", command.CommandPath())
 		}
+		a.answerError(command, text, code)
 		a.tellJournal(command, err)
 	}
 	return code
 }
+
+// answerError gives a program that reads JSON its answer where an error left none:
+// of a check a verdict, as always.
+func (a *app) answerError(command *cobra.Command, text string, code exitCode) {
+	if a.flags.output != outputJSON || a.answered {
+		return
+	}
+	name := command.Name()
+	switch command.CommandPath() {
+	case "hacheck check":
+		name = orText(command.Flags().Arg(0), name)
+		fallthrough
+	case "hacheck haproxy", "hacheck systemd", "hacheck tcp", "hacheck http":
+		a.printVerdict(a.refusal(name, text))
+	default: // there is 'hacheck config check', too
+		a.say(failure{Text: text, ExitCode: code})
+	}
+}
+
+// failure is an error as an answer.
+type failure struct {
+	Text     string   `json:"error"`
+	ExitCode exitCode `json:"exit_code"`
+}
+
+func (f failure) String() string { return f.Text }
 
 func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{

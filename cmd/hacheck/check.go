@@ -381,12 +381,17 @@ func (s silent) Unwrap() error { return s.error }
 // verdict, so that the notify hook can say why the node failed and the journal
 // hears of it once, not every second.
 func (a *app) refuse(name string, err error) error {
-	first, _, _ := strings.Cut(err.Error(), "\n")
-	a.remember(checks.Verdict{
+	a.remember(a.refusal(name, err.Error()), name, a.askVerdict(name))
+	return err
+}
+
+// refusal is the verdict of a check that could not begin.
+func (a *app) refusal(name, text string) checks.Verdict {
+	first, _, _ := strings.Cut(text, "\n")
+	return checks.Verdict{
 		Result: checks.Result{Name: name, Status: checks.Unknown, Reason: first},
 		Time:   a.started, Took: time.Since(a.started),
-	}, name, a.askVerdict(name))
-	return err
+	}
 }
 
 var statusWords = map[checks.Status]string{
@@ -394,6 +399,7 @@ var statusWords = map[checks.Status]string{
 }
 
 func (a *app) printVerdict(verdict checks.Verdict) {
+	a.answered = true
 	if a.flags.output == outputJSON {
 		encoded, err := json.Marshal(verdict)
 		if err != nil {

@@ -70,21 +70,29 @@ func (a *app) configCheck() error {
 	if err := a.mailSettingsUnread(); err != nil {
 		a.log.Warn("mail", "error", err)
 	}
-	if !a.config.Exists {
-		fmt.Fprintf(a.stdout, "%s does not exist: the defaults are in force\n", a.config.Path)
-		return nil
-	}
-	var names []string
+	answer := configAnswer{Path: a.config.Path, Exists: a.config.Exists, Checks: a.config.CheckNames(), Channels: []string{}}
 	for _, channel := range channels.Notifiers {
-		names = append(names, channel.Name())
+		answer.Channels = append(answer.Channels, channel.Name())
 	}
-	names = append(names, channels.Awaited...)
-	if len(names) == 0 {
-		names = []string{"none"}
-	}
-	fmt.Fprintf(a.stdout, "%s is right: checks %s; channels %s\n", a.config.Path,
-		strings.Join(a.config.CheckNames(), ", "), strings.Join(names, ", "))
+	answer.Channels = append(answer.Channels, channels.Awaited...)
+	a.say(answer)
 	return nil
+}
+
+// configAnswer is what 'config check' says of a configuration without mistakes.
+type configAnswer struct {
+	Path     string   `json:"path"`
+	Exists   bool     `json:"exists"`
+	Checks   []string `json:"checks"`
+	Channels []string `json:"channels"`
+}
+
+func (c configAnswer) String() string {
+	if !c.Exists {
+		return c.Path + " does not exist: the defaults are in force"
+	}
+	return fmt.Sprintf("%s is right: checks %s; channels %s", c.Path,
+		strings.Join(c.Checks, ", "), orText(strings.Join(c.Channels, ", "), "none"))
 }
 
 // deliveryAccount is whom hacheck-deliver.service runs as.

@@ -86,6 +86,7 @@ func (d delivery) String() string {
 
 // say prints an answer, as text or as JSON.
 func (a *app) say(answer fmt.Stringer) {
+	a.answered = true
 	if a.flags.output != outputJSON {
 		fmt.Fprintln(a.stdout, answer)
 		return
