@@ -39,7 +39,7 @@ notify:
 		AttemptTimeout: 61 * time.Second, MaxAge: time.Hour, MaxEntries: 10_000, MaxBytes: 256 << 20,
 		Grouping: &spool.Grouping{
 			Wait: 0, Interval: 10 * time.Second,
-			FlapThreshold: 5, FlapWindow: time.Minute, FlapSettle: 15 * time.Second, FlapNotice: 5 * time.Minute,
+			FlapThreshold: 5, FlapWindow: time.Minute, FlapSettle: 25 * time.Second, FlapNotice: 10 * time.Minute,
 		},
 		Immediate: []string{"journald"},
 		Limits: map[string]spool.Limit{

@@ -116,7 +116,7 @@ func (c *Config) settings() []setting {
 		{"haproxy", "where HAProxy is found", group{"haproxy", &c.HAProxy}},
 		{"keepalived", "where keepalived is found", group{"keepalived", &c.Keepalived}},
 		{checksKey, "the checks by name, for 'hacheck check NAME'", checkMap{c}},
-		{notifyKey, "channels and messages", group{notifyKey, &c.Notify}},
+		{notifyKey, "channels and messages", notifySection{group{notifyKey, &c.Notify}, &c.Notify}},
 	}
 }
 

@@ -24,7 +24,8 @@ type Notify struct {
 	// Reminder is after how long a FAULT that lasts is told again; 0 for never.
 	Reminder time.Duration
 
-	// Budget is how long the hook stays to deliver, from 1 s to 10 min.
+	// Budget is how long the hook stays to deliver, from 1 s to 10 min, and twice
+	// that for what other hooks leave to it. By default it sees the end of a flap.
 	Budget time.Duration
 	// MaxAge is how old an event may grow before it is given up; MaxEntries
 	// and MaxBytes bound the spool.
@@ -41,10 +42,10 @@ func defaultNotify() Notify {
 		Language: notify.English,
 		Grouping: spool.Grouping{
 			Wait: 500 * time.Millisecond, Interval: 10 * time.Second,
-			FlapThreshold: 4, FlapWindow: time.Minute, FlapSettle: 15 * time.Second, FlapNotice: 5 * time.Minute,
+			FlapThreshold: 4, FlapWindow: time.Minute, FlapSettle: 25 * time.Second, FlapNotice: 10 * time.Minute,
 		},
 		Reminder: 4 * time.Hour,
-		Budget:   20 * time.Second,
+		Budget:   30 * time.Second,
 		MaxAge:   72 * time.Hour, MaxEntries: 10_000, MaxBytes: 256 << 20,
 	}
 }
@@ -59,10 +60,10 @@ func (n *Notify) settings() []setting {
 		{"group_interval", "least time between two messages about one instance", duration{&events.Interval, 0, 5 * time.Minute}},
 		{"flap_threshold", "transitions within flap_window from which an instance flaps: it is told once and then held back; with fewer, what would be a third message within flap_window waits for flap_settle", number{&events.FlapThreshold, 2, 100}},
 		{"flap_window", "time in which they are counted", duration{&events.FlapWindow, time.Second, hour}},
-		{"flap_settle", "time without a transition after which the flapping is over, which is told", duration{&events.FlapSettle, time.Second, hour}},
+		{"flap_settle", "time without a transition after which the flapping is over, which is told; longer than flap_window / (flap_threshold - 1), the slowest pace of a flap", duration{&events.FlapSettle, time.Second, hour}},
 		{"flap_notice", "how often a flapping that goes on is told again", duration{&events.FlapNotice, 10 * time.Second, day}},
 		{"reminder", "time after which a FAULT that lasts is told again; 0s: never", orZero{duration{&n.Reminder, time.Minute, 30 * day}}},
-		{"budget", "how long the hook stays to deliver; what is left is for the next run or 'hacheck deliver'", duration{&n.Budget, time.Second, 10 * time.Minute}},
+		{"budget", "how long the hook stays to deliver, twice that if other hooks leave events to it; what is left is for the next run or 'hacheck deliver'", duration{&n.Budget, time.Second, 10 * time.Minute}},
 		{"max_age", "age at which an undelivered event is given up", duration{&n.MaxAge, time.Minute, 30 * day}},
 		{"max_entries", "events the spool holds at most", number{&n.MaxEntries, 10, 1_000_000}},
 		{"max_size", "bytes the spool holds at most", size{&n.MaxBytes, 1 << 20, 1 << 40}},

@@ -210,7 +210,7 @@ func (b *batch) judge(g *Grouping, now time.Time) {
 	case flap != nil:
 		b.since, b.count = flap.Since, flap.Count+len(transitions)-len(b.memory.Transitions)
 	case flaps:
-		b.since, b.count = transitions[len(transitions)-recent], recent
+		b.since, b.count = run(transitions, g.FlapWindow)
 	}
 
 	ended, goesOn := notify.Transition, notify.Transition
@@ -222,9 +222,10 @@ func (b *batch) judge(g *Grouping, now time.Time) {
 	case !stopped.IsZero():
 		// The machine may stop next: nothing holds this back.
 		b.due, b.story = stopped.Add(min(g.Wait, stopWait)), ended
-	case flap != nil || toldSince(b.memory.Told, last.Add(-g.FlapWindow)) >= maxPlain:
+	case flap != nil || toldSince(b.memory.Told, first.Add(-g.FlapWindow)) >= maxPlain:
 		// It has been told often enough that it changes: the next word is how
-		// it ended, or that it goes on.
+		// it ended, or that it goes on. What waits once waits on, however long
+		// ago those words are by then.
 		b.due, b.story = quiet, ended
 		from := first
 		if flap != nil {
@@ -239,6 +240,17 @@ func (b *batch) judge(g *Grouping, now time.Time) {
 			b.story = ended // it was over before anybody looked
 		}
 	}
+}
+
+// run gives the begin and the number of the last transitions, as far back as each
+// came within the window of the next: those of a slow flap that was held back are
+// more than one window has.
+func run(transitions []time.Time, window time.Duration) (since time.Time, count int) {
+	from := len(transitions) - 1
+	for from > 0 && transitions[from].Sub(transitions[from-1]) < window {
+		from--
+	}
+	return transitions[from], len(transitions) - from
 }
 
 // judgeAsides is judge for what happened within a state, such as the adverts of

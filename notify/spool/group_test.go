@@ -250,6 +250,42 @@ func TestFlapOfTwentyTransitionsIsThreeNotifications(t *testing.T) {
 	}
 }
 
+// However slowly an instance flaps, twenty transitions are three notifications by
+// default, the last of which says how it ended.
+func TestSlowFlapOfTwentyTransitionsIsThreeNotifications(t *testing.T) {
+	for _, pause := range []time.Duration{time.Second, 7 * time.Second, 14 * time.Second, 17 * time.Second, 19900 * time.Millisecond, 24 * time.Second} {
+		t.Run(pause.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				spool := open(t, t.TempDir())
+				mail := &reader{name: "mail"}
+				var last notify.Event
+				var runs sync.WaitGroup
+				for n := range 20 {
+					last = happened("VI_1", []notify.State{notify.Master, notify.Backup}[n%2])
+					put(t, spool, last)
+					runs.Go(func() {
+						if _, err := spool.Drain(t.Context(), []notify.Notifier{mail}, Policy{Grouping: usual(), Patience: time.Hour}); err != nil {
+							t.Error(err)
+						}
+					})
+					time.Sleep(pause)
+				}
+				runs.Wait()
+				for _, notification := range mail.got {
+					t.Log(notification.Time.Format("04:05.000"), told(notification))
+				}
+				if n := len(mail.got); n != 3 {
+					t.Fatalf("%d notifications, want 3", n)
+				}
+				end := mail.got[2]
+				if end.ID != last.ID && end.ID != last.ID+settledSuffix || end.Story == notify.Settled && end.Count != 20 {
+					t.Errorf("in the end: %s", told(end))
+				}
+			})
+		})
+	}
+}
+
 func TestFlapThatEndsWithItsNoticeIsSaidToHaveSettled(t *testing.T) {
 	dir := t.TempDir()
 	spool := open(t, dir)
@@ -288,7 +324,7 @@ func TestDrainStaysForTheEndOfAFlapItHasJustTold(t *testing.T) {
 		spool := open(t, t.TempDir())
 		mail := &reader{name: "mail"}
 		putFlap(t, spool, 6)
-		drainFor(t, spool, Policy{Grouping: usual(), Patience: 20 * time.Second}, mail)
+		drainFor(t, spool, Policy{Grouping: usual(), Patience: 30 * time.Second}, mail)
 		wantTold(t, mail, "flapping 6: VI_1 MASTER, VI_1 BACKUP, VI_1 MASTER, VI_1 BACKUP, VI_1 MASTER, VI_1 BACKUP", "settled 6: VI_1 BACKUP")
 	})
 }

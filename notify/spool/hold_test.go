@@ -17,7 +17,7 @@ import (
 func usual() *Grouping {
 	return &Grouping{
 		Wait: 500 * time.Millisecond, Interval: 10 * time.Second,
-		FlapThreshold: 4, FlapWindow: time.Minute, FlapSettle: 15 * time.Second, FlapNotice: 5 * time.Minute,
+		FlapThreshold: 4, FlapWindow: time.Minute, FlapSettle: 25 * time.Second, FlapNotice: 10 * time.Minute,
 	}
 }
 
@@ -41,7 +41,7 @@ func TestAdvertsOfALowerPriorityHoldNoFaultBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		spool := open(t, t.TempDir())
 		mail := &reader{name: "mail"}
-		policy := Policy{Grouping: usual(), Patience: 20 * time.Second}
+		policy := Policy{Grouping: usual(), Patience: 30 * time.Second}
 		policy.Grouping.FlapNotice = time.Minute
 		var hooks sync.WaitGroup
 		happens := func(state notify.State) notify.Event {
@@ -158,7 +158,7 @@ func TestHurryInTheMiddleOfARound(t *testing.T) {
 		put(t, spool, happened("VI_1", notify.Stop))
 		report := drainFor(t, spool, Policy{
 			Grouping: usual(), Immediate: []string{"journal"}, LeaveImmediate: true,
-			Hurry: hurry, Patience: 20 * time.Second, IgnoreBackoff: true,
+			Hurry: hurry, Patience: 30 * time.Second, IgnoreBackoff: true,
 		}, journal, mail)
 		if report.Remaining != 0 || len(mail.got) != 1 {
 			t.Errorf("mail was told %d times, %d remain", len(mail.got), report.Remaining)
@@ -174,7 +174,7 @@ func TestHurryHoldsAFlapBackAllTheSame(t *testing.T) {
 		mail := &reader{name: "mail"}
 		hurry := make(chan struct{})
 		close(hurry)
-		policy := Policy{Grouping: usual(), Hurry: hurry, Patience: 20 * time.Second, IgnoreBackoff: true}
+		policy := Policy{Grouping: usual(), Hurry: hurry, Patience: 30 * time.Second, IgnoreBackoff: true}
 		for _, state := range []notify.State{notify.Backup, notify.Master, notify.Backup} {
 			put(t, spool, happened("VI_1", state))
 			drainFor(t, spool, policy, mail)

@@ -74,7 +74,7 @@ func TestWhatADrainMakesIsNotReportedAsLate(t *testing.T) {
 			spool := open(t, t.TempDir())
 			putFlap(t, spool, 6)
 			mail := &reader{name: "mail"}
-			if report := drainFor(t, spool, Policy{Grouping: usual(), Patience: 20 * time.Second}, mail); !report.Late.IsZero() {
+			if report := drainFor(t, spool, Policy{Grouping: usual(), Patience: 30 * time.Second}, mail); !report.Late.IsZero() {
 				t.Errorf("an event is said to have come at %s", report.Late)
 			}
 			if len(mail.got) != 2 || mail.got[1].Story != notify.Settled {
@@ -192,7 +192,7 @@ func TestGroupGoesWithoutAnEntryThatCannotBeRead(t *testing.T) {
 			}
 		}
 		mail := &reader{name: "mail"}
-		drainFor(t, spool, Policy{Grouping: usual(), Patience: 20 * time.Second}, mail)
+		drainFor(t, spool, Policy{Grouping: usual(), Patience: 30 * time.Second}, mail)
 		wantTold(t, mail, "transition: VI_1 MASTER, VI_3 MASTER", ": VI_2 MASTER")
 	})
 }

@@ -375,7 +375,8 @@ func (l *lab) deliver(ctx context.Context, c *configuration) error {
 // quiet waits until no hook runs on either node.
 func (l *lab) quiet(ctx context.Context) error {
 	for _, n := range l.nodes() {
-		err := waitFor(ctx, 40*time.Second, "the hooks on node "+n.name+" to end", func() bool {
+		// Twice the budget, and what a busy machine adds.
+		err := waitFor(ctx, 80*time.Second, "the hooks on node "+n.name+" to end", func() bool {
 			return n.run(ctx, "pgrep", "-f", "hacheck notify|notify[.]sh").code == 1
 		})
 		if err != nil {

@@ -24,7 +24,10 @@ const (
 	flapMessages = 3
 	// flapSettle is the default of hacheck.yaml: a flap is over when it is quiet
 	// so long.
-	flapSettle = 15 * time.Second
+	flapSettle = 25 * time.Second
+	// deliverEvery is how often the delivery unit runs at least, with its timer's
+	// accuracy: the hook that delivers may end before a flap is over.
+	deliverEvery = 70 * time.Second
 )
 
 // notifications runs the pair with two VIPs without any hacheck.yaml: mail goes
@@ -144,7 +147,7 @@ func (l *lab) flap(ctx context.Context, t *testing.T, c *configuration, row *row
 	}
 	row.took = time.Since(mark)
 	for _, n := range l.nodes() {
-		err := waitFor(ctx, 3*flapSettle, "the mail that the flap on node "+n.name+" is over", func() bool {
+		err := waitFor(ctx, flapSettle+deliverEvery+flapSettle, "the mail that the flap on node "+n.name+" is over", func() bool {
 			for _, mail := range l.receivers.mailsSince(mark) {
 				if mail.peer == n.address && strings.HasPrefix(mail.subject, "[SETTLED") {
 					return true
