@@ -29,7 +29,7 @@ func ParseLanguage(text string) (Language, error) {
 			return language, nil
 		}
 	}
-	shown := clean(text, 20)
+	shown := OneLine(text, 20)
 	if strings.EqualFold(wanted, "zh") {
 		return "", fmt.Errorf("%q does not say which Chinese: use zh-CN (simplified) or zh-TW (traditional)", shown)
 	}

@@ -20,45 +20,45 @@ const (
 // so that nothing below has to think of it. keepalived.conf, HAProxy's answers
 // and the peers behind them are where such texts come from.
 func (event Event) cleaned() Event {
-	event.ID = clean(event.ID, nameLimit)
-	event.Host = clean(event.Host, nameLimit)
-	event.RouterID = clean(event.RouterID, nameLimit)
-	event.Kind = Kind(clean(string(event.Kind), stateLimit))
-	event.Name = clean(event.Name, nameLimit)
-	event.State = State(clean(string(event.State), stateLimit))
-	event.Previous = State(clean(string(event.Previous), stateLimit))
-	event.Interface = clean(event.Interface, stateLimit)
+	event.ID = OneLine(event.ID, nameLimit)
+	event.Host = OneLine(event.Host, nameLimit)
+	event.RouterID = OneLine(event.RouterID, nameLimit)
+	event.Kind = Kind(OneLine(string(event.Kind), stateLimit))
+	event.Name = OneLine(event.Name, nameLimit)
+	event.State = State(OneLine(string(event.State), stateLimit))
+	event.Previous = State(OneLine(string(event.Previous), stateLimit))
+	event.Interface = OneLine(event.Interface, stateLimit)
 	event.Members = cleanAll(event.Members, nameLimit)
 	event.Notes = cleanAll(event.Notes, noteLimit)
 	event.RunbookURL = event.runbook()
 	if event.Maintenance != nil {
 		plan := *event.Maintenance
-		plan.Reason = clean(plan.Reason, reasonLimit)
+		plan.Reason = OneLine(plan.Reason, reasonLimit)
 		event.Maintenance = &plan
 	}
 	event.VIPs = slices.Clone(event.VIPs)
 	for i, vip := range event.VIPs {
-		vip.Address = clean(vip.Address, nameLimit)
-		vip.Device = clean(vip.Device, stateLimit)
-		vip.PresentOn = clean(vip.PresentOn, stateLimit)
-		vip.Instance = clean(vip.Instance, nameLimit)
+		vip.Address = OneLine(vip.Address, nameLimit)
+		vip.Device = OneLine(vip.Device, stateLimit)
+		vip.PresentOn = OneLine(vip.PresentOn, stateLimit)
+		vip.Instance = OneLine(vip.Instance, nameLimit)
 		event.VIPs[i] = vip
 	}
 	if event.Verdict != nil {
 		verdict := *event.Verdict
-		verdict.Check = clean(verdict.Check, nameLimit)
-		verdict.Status = clean(verdict.Status, stateLimit)
-		verdict.Reason = clean(verdict.Reason, reasonLimit)
+		verdict.Check = OneLine(verdict.Check, nameLimit)
+		verdict.Status = OneLine(verdict.Status, stateLimit)
+		verdict.Reason = OneLine(verdict.Reason, reasonLimit)
 		event.Verdict = &verdict
 	}
 	if event.HAProxy != nil {
 		haproxy := *event.HAProxy
-		haproxy.Error = clean(haproxy.Error, reasonLimit)
+		haproxy.Error = OneLine(haproxy.Error, reasonLimit)
 		haproxy.Up = cleanAll(haproxy.Up, nameLimit)
 		haproxy.Unknown = cleanAll(haproxy.Unknown, nameLimit)
 		haproxy.Down = slices.Clone(haproxy.Down)
 		for i, down := range haproxy.Down {
-			haproxy.Down[i] = BackendDown{Name: clean(down.Name, nameLimit), Reason: clean(down.Reason, reasonLimit)}
+			haproxy.Down[i] = BackendDown{Name: OneLine(down.Name, nameLimit), Reason: OneLine(down.Reason, reasonLimit)}
 		}
 		event.HAProxy = &haproxy
 	}
@@ -78,16 +78,17 @@ func (n Notification) cleaned() Notification {
 func cleanAll(texts []string, limit int) []string {
 	cleaned := make([]string, len(texts))
 	for i, text := range texts {
-		cleaned[i] = clean(text, limit)
+		cleaned[i] = OneLine(text, limit)
 	}
 	return cleaned
 }
 
-// clean makes one bounded line of text: runs of white space, line breaks among
+// OneLine makes one line of at most limit characters of a text that others have
+// written, and may be shown to people: runs of white space, line breaks among
 // them, become one blank; what cannot be seen (control and format characters,
 // bidirectional overrides, fillers, invalid UTF-8) becomes U+FFFD, so that it
 // can be; and of marks piled on one letter two are kept.
-func clean(text string, limit int) string {
+func OneLine(text string, limit int) string {
 	cleaned := make([]rune, 0, min(len(text), limit+1))
 	marks, blank := 0, false
 	for _, r := range text {

@@ -146,8 +146,8 @@ func TestClean(t *testing.T) {
 		{"虚拟地址一二三", 5, "虚拟地址…"},
 		{"", 5, ""},
 	} {
-		if got := clean(test.text, test.limit); got != test.want {
-			t.Errorf("clean(%q, %d) = %q instead of %q", test.text, test.limit, got, test.want)
+		if got := OneLine(test.text, test.limit); got != test.want {
+			t.Errorf("OneLine(%q, %d) = %q instead of %q", test.text, test.limit, got, test.want)
 		}
 	}
 }

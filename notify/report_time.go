@@ -42,7 +42,7 @@ func zone(t time.Time) string {
 	}
 	text := t.Format("-07:00")
 	// Zones without a name of their own are called by their offset.
-	if name = clean(name, 10); name != "" && name[0] != '+' && name[0] != '-' {
+	if name = OneLine(name, 10); name != "" && name[0] != '+' && name[0] != '-' {
 		text += " (" + name + ")"
 	}
 	return text

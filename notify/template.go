@@ -99,7 +99,7 @@ func parsePart(name, source string) (*part, error) {
 
 // templateError is an error of a template as one line of what can be shown.
 func templateError(err error) error {
-	text := clean(err.Error(), noteLimit)
+	text := OneLine(err.Error(), noteLimit)
 	if errors.Is(err, template.ErrNilPointer) {
 		text += "; not every event has it: put it between {{with …}} and {{end}}"
 	}

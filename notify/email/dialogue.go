@@ -16,6 +16,7 @@ import (
 
 	"github.com/wneessen/go-mail/smtp"
 
+	"hacheck/notify"
 	"hacheck/notify/secret"
 )
 
@@ -221,7 +222,7 @@ func (a attempt) auth(client *smtp.Client) error {
 	if len(offered) == 0 {
 		return &fault{step: stepAuth, err: errors.New("the relay does not offer it"), hint: "remove username, or use the submission port (587 or 465)"}
 	}
-	return &fault{step: stepAuth, err: fmt.Errorf("the relay offers %s, not %v", oneLine(list), wanted)}
+	return &fault{step: stepAuth, err: fmt.Errorf("the relay offers %s, not %v", notify.OneLine(list, maxReply), wanted)}
 }
 
 // authWith logs in by one mechanism.

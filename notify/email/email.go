@@ -251,7 +251,7 @@ func (a attempt) text(f *fault) string {
 	return text
 }
 
-// maxReply bounds what a relay's answer adds to an error, in bytes.
+// maxReply bounds what a relay's answer adds to an error, in characters.
 const maxReply = 240
 
 // replyText writes a reply in one bounded line.
@@ -271,9 +271,5 @@ func (a attempt) shorten(text string) string {
 			a.password, "***",
 		).Replace(text)
 	}
-	text = oneLine(text)
-	if len(text) > maxReply {
-		text = strings.ToValidUTF8(text[:maxReply], "") + "…"
-	}
-	return text
+	return notify.OneLine(text, maxReply)
 }

@@ -498,7 +498,7 @@ func TestBeforeTheMail(t *testing.T) {
 		{"554 no service here\r\n", nil, "wait for the greeting: 554 no service here"},
 		{"220 hi\r\n", map[string]string{"EHLO": "550 go away\r\n", "HELO": "550 go away\r\n"}, "EHLO: 550 go away"},
 		{"220 hi\r\n", map[string]string{"DATA": ""}, "DATA: EOF"},
-		{"220 hi\r\n", map[string]string{"RCPT": "421 shutting down\r\n"}, "RCPT TO:<ops@example.com>: 421 shutting down"},
+		{"220 hi\r\n", map[string]string{"RCPT": "421 shutting\u202edown\r\n"}, "RCPT TO:<ops@example.com>: 421 shutting\uFFFDdown"},
 		{"220 hi\r\n", map[string]string{"RCPT": "250-no end"}, ""},
 		{"220-one\r\n220 two\r\n", map[string]string{"MAIL": "4\r\n"}, "MAIL FROM:<hacheck@example.com>: short response: \"4\""},
 	} {

@@ -33,7 +33,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"unicode"
 
 	"golang.org/x/sys/unix"
 
@@ -110,7 +109,7 @@ func (n *Notifier) Warnings() []string {
 }
 
 // program is the command's file as errors show it.
-func (n *Notifier) program() string { return oneLine(n.cfg.Command[0], maxShown) }
+func (n *Notifier) program() string { return notify.OneLine(n.cfg.Command[0], maxShown) }
 
 // input is what the command reads.
 func (n *Notifier) input(notification notify.Notification) ([]byte, error) {
@@ -118,7 +117,7 @@ func (n *Notifier) input(notification notify.Notification) ([]byte, error) {
 	return append(document, '\n'), err
 }
 
-// maxVariable bounds what a notification puts into one variable, in bytes.
+// maxVariable bounds what a notification puts into one variable, in characters.
 const maxVariable = 256
 
 // environment is all of the command's environment, whoever runs hacheck:
@@ -139,7 +138,7 @@ func environment(notification notify.Notification) []string {
 		{"HACHECK_STORY", string(story)},
 		{"HACHECK_SEVERITY", string(notification.Severity())},
 	} {
-		variables = append(variables, fact.name+"="+oneLine(fact.value, maxVariable))
+		variables = append(variables, fact.name+"="+notify.OneLine(fact.value, maxVariable))
 	}
 	return variables
 }
@@ -235,26 +234,10 @@ func (n *Notifier) said(output string) string {
 	for _, argument := range hidden {
 		output = strings.ReplaceAll(output, argument, "***")
 	}
-	if output = lastOf(oneLine(output, len(output)), maxShown); output == "" {
+	if output = lastOf(notify.OneLine(output, len(output)), maxShown); output == "" {
 		return ""
 	}
 	return fmt.Sprintf(", it said %q", output)
-}
-
-// oneLine makes valid UTF-8 without control characters of text, with single
-// blanks between its words, of at most limit bytes.
-func oneLine(text string, limit int) string {
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "\uFFFD"))
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > limit {
-		text = strings.ToValidUTF8(text[:limit], "")
-	}
-	return text
 }
 
 // lastOf is the end of text, of at most limit bytes: programs say last why

@@ -388,14 +388,7 @@ func wrap(prefix string, err error) error {
 // shorten makes one bounded line of text that a peer may have written.
 func shorten(text string) string {
 	// A mebibyte of blanks must not be worked through for 200 bytes.
-	text = strings.ToValidUTF8(text[:min(len(text), 8*maxExcerpt)], "\uFFFD")
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-		return r
-	}, text)
-	text = strings.Join(strings.Fields(text), " ")
+	text = notify.OneLine(text[:min(len(text), 8*maxExcerpt)], maxExcerpt)
 	if len(text) > maxExcerpt {
 		text = strings.ToValidUTF8(text[:maxExcerpt], "") + "…"
 	}

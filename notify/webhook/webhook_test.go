@@ -288,10 +288,10 @@ func TestAnswersInErrors(t *testing.T) {
 		name, want string
 		handler    http.HandlerFunc
 	}{
-		{"excerpt", "webhook URL: 400 Bad Request: bad field \"x\" in y",
+		{"excerpt", "webhook URL: 400 Bad Request: bad field \"x\" \uFFFD in y \uFFFDtoken",
 			func(w http.ResponseWriter, _ *http.Request) {
 				w.WriteHeader(400)
-				io.WriteString(w, "bad field \"x\"\r\n\x00 in\ty\n") //nolint:errcheck // the test sees it
+				io.WriteString(w, "bad field \"x\"\r\n\x00 in\ty\n\u202etoken") //nolint:errcheck // the test sees it
 			}},
 		{"large", "webhook URL: 500 Internal Server Error: " + strings.Repeat("é", 100) + "…",
 			func(w http.ResponseWriter, _ *http.Request) {
