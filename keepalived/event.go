@@ -67,7 +67,11 @@ func ParseArgs(args []string) (Event, error) {
 				quoteShort(args[0]), quoteShort(args[1]))
 		}
 	}
-	return Event{}, fmt.Errorf("%d words are no event: want STATE NAME, or INSTANCE|GROUP NAME STATE PRIORITY; quote a name with blanks", len(args))
+	words := fmt.Sprintf("%d words are", len(args))
+	if len(args) == 1 {
+		words = "1 word is"
+	}
+	return Event{}, fmt.Errorf("%s no event: want STATE NAME, or INSTANCE|GROUP NAME STATE PRIORITY; quote a name with blanks", words)
 }
 
 func parseShort(stateText, name string) (Event, error) {

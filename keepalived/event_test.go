@@ -32,7 +32,7 @@ func TestParseArgs(t *testing.T) {
 		want string
 	}{
 		{nil, `no event: want STATE NAME, or INSTANCE|GROUP NAME STATE PRIORITY as keepalived appends to notify "…"; quote the whole command in keepalived.conf, or keepalived drops its arguments`},
-		{[]string{"MASTER"}, "1 words are no event: want STATE NAME, or INSTANCE|GROUP NAME STATE PRIORITY; quote a name with blanks"},
+		{[]string{"MASTER"}, "1 word is no event: want STATE NAME, or INSTANCE|GROUP NAME STATE PRIORITY; quote a name with blanks"},
 		{[]string{"MASTER", "VI", "1"}, "3 words are no event: want STATE NAME, or INSTANCE|GROUP NAME STATE PRIORITY; quote a name with blanks"},
 		{[]string{"VI_1", "MASTER"}, `"VI_1" is no state, but "MASTER" is: the state comes first, STATE NAME`},
 		{[]string{"PRIMARY", "VI_1"}, `"PRIMARY" is not a state: want MASTER, BACKUP, FAULT, STOP, DELETED, MASTER_RX_LOWER_PRI, MASTER_PRIORITY or BACKUP_PRIORITY`},
