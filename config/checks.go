@@ -254,7 +254,9 @@ func (v checkMap) show() any {
 	mapping := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	for _, name := range v.config.CheckNames() {
 		check, _ := v.config.Check(name)
-		appendPair(mapping, name, showSection(check.settings()))
+		inForce := *check
+		inForce.Timeout = check.Deadline(v.config.Timeout)
+		appendPair(mapping, name, showSection(inForce.settings()))
 	}
 	return mapping
 }
