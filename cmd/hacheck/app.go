@@ -64,6 +64,7 @@ const (
 func (a *app) main(args []string) exitCode {
 	a.args = args
 	root := a.rootCommand()
+	addHelp(root)
 	root.SetArgs(args)
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
@@ -137,6 +138,9 @@ In keepalived.conf:
 		Args:              cobra.NoArgs,
 		PersistentPreRunE: func(command *cobra.Command, _ []string) error { return a.prepare(command) },
 		RunE: func(command *cobra.Command, _ []string) error {
+			if command.Flags().Changed(versionFlag) {
+				return a.version()
+			}
 			return usageError("no command given")
 		},
 	}
@@ -151,6 +155,7 @@ In keepalived.conf:
 	flags.StringVar(&a.flags.output, "output", outputText, "text or json")
 	flags.StringVar(&a.flags.logLevel, "log-level", "warn", "debug, info, warn or error")
 	flags.StringVar(&a.flags.logFormat, "log-format", outputText, "text or json")
+	root.Flags().Bool(versionFlag, false, "as 'hacheck version'")
 	root.AddCommand(
 		a.haproxyCommand(), a.checkCommand(), a.systemdCommand(), a.tcpCommand(), a.httpCommand(),
 		a.notifyCommand(), a.deliverCommand(), a.queueCommand(),
@@ -158,6 +163,34 @@ In keepalived.conf:
 		a.configCommand(), a.versionCommand(),
 	)
 	return root
+}
+
+const versionFlag = "version"
+
+// addHelp adds the commands that tell of others. They take no wrong word for a
+// right one, as cobra's own do, and need no configuration.
+func addHelp(root *cobra.Command) {
+	needsNothing := func(*cobra.Command, []string) error { return nil }
+	root.SetHelpCommand(&cobra.Command{
+		Use:               "help [COMMAND]",
+		Short:             "Help about any command",
+		PersistentPreRunE: needsNothing,
+		RunE: func(_ *cobra.Command, args []string) error {
+			command, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return usageError("there is no command %q", strings.Join(args, " "))
+			}
+			command.InitDefaultHelpFlag()
+			return command.Help()
+		},
+	})
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.PersistentPreRunE = needsNothing
+		completion.RunE = func(*cobra.Command, []string) error {
+			return usageError("completion needs a word: bash, fish, powershell or zsh")
+		}
+	}
 }
 
 // prepare checks the global flags and reads the configuration.
@@ -234,6 +267,9 @@ func (a *app) untilSignal() (context.Context, context.CancelFunc) {
 // check from flags alone needs no file, and how the node stands is told as far as
 // it can be.
 func toleratesBadConfig(command *cobra.Command) bool {
+	if command.Flags().Changed(versionFlag) {
+		return true
+	}
 	switch command.Name() {
 	case "notify", "systemd", "tcp", "http", "status", "version":
 		return true

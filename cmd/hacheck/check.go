@@ -41,7 +41,7 @@ file, where there is one, replaces the built-in policy.
 	}
 	flags := command.Flags()
 	flags.StringSliceVar(&backends, "backend", nil, "judge only backends of this name or pattern, may be repeated")
-	flags.StringVar(&requirement, "require", "", "how many backends must be able to serve: any, all, N or N% (default any)")
+	flags.StringVar(&requirement, "require", "", "`N`, N%, any or all: how many backends must be able to serve (default any)")
 	flags.StringVar(&unit, "unit", "", `systemd unit of HAProxy; "" with --unit= does not ask systemd (default haproxy.service)`)
 	flags.BoolVar(&noProbe, "no-probe", false, "do not dial servers that HAProxy does not check")
 	a.maintenanceFlag(command)
@@ -195,7 +195,7 @@ func (a *app) maintenanceFlag(command *cobra.Command) {
 const ignoreMaintenance = "ignore-maintenance"
 
 func requireFlag(command *cobra.Command, to *checks.Require) {
-	command.Flags().TextVar(to, "require", *to, "how many must be good: any, all, N or N%")
+	command.Flags().TextVar(to, "require", *to, "`N`, N%, any or all: how many must be good")
 }
 
 func tlsFlags(command *cobra.Command, settings *config.Check) {

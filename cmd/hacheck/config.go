@@ -21,6 +21,7 @@ func (a *app) configCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "config",
 		Short: "Check or show the configuration",
+		Long:  "Check or show the configuration.\n\n" + exitCodesHelp,
 		Args:  cobra.NoArgs,
 		RunE:  func(*cobra.Command, []string) error { return usageError("config needs a word: check or show") },
 	}
@@ -38,6 +39,7 @@ names, such as password files, are looked at too.
 		&cobra.Command{
 			Use:   "show",
 			Short: "Print the configuration in force, secrets masked",
+			Long:  "Print the configuration in force, secrets masked.\n\n" + exitCodesHelp,
 			Args:  cobra.NoArgs,
 			RunE:  func(*cobra.Command, []string) error { return a.configShow() },
 		},

@@ -310,8 +310,8 @@ func TestHookTellsOfEveryRound(t *testing.T) {
 	}
 	for _, want := range []string{
 		`msg="not delivered" channel=chat`, `instance=VI_1 state=MASTER attempts=1 fate="given up"`,
-		`msg="the event is recorded, not all of it is delivered" error="1 deliveries were given up (see 'hacheck queue list')"`,
-		"0 delivered, 0 deferred, 1 given up; 1 events wait", "0 delivered, 0 deferred, 0 given up; 1 events wait",
+		`msg="the event is recorded, not all of it is delivered" error="1 delivery was given up (see 'hacheck queue list')"`,
+		"0 delivered, 0 deferred, 1 given up; 1 event waits", "0 delivered, 0 deferred, 0 given up; 1 event waits",
 	} {
 		if !strings.Contains(string(output), want) {
 			t.Errorf("the hook does not say %s:\n%s", want, output)

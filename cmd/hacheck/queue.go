@@ -50,13 +50,13 @@ func (a *app) tell(report spool.Report) error {
 	})
 	switch {
 	case report.Dead > 0:
-		return failedError("%d deliveries were given up (see 'hacheck queue list')", report.Dead)
+		return failedError("%s given up (see 'hacheck queue list')", plural(report.Dead, "delivery was", "deliveries were"))
 	case len(report.SetAside) > 0:
 		return failedError("%s of the spool cannot be used (see 'hacheck queue list')", counted(len(report.SetAside), "file"))
 	case report.Enough:
 		return nil // the next run goes on
 	case report.Deferred > 0:
-		return failedError("%d deliveries failed and will be tried again", report.Deferred)
+		return failedError("%s failed and will be tried again", plural(report.Deferred, "delivery", "deliveries"))
 	case report.Interrupted:
 		return failedError("the time was up before everything was tried")
 	}
@@ -80,8 +80,8 @@ func (d delivery) String() string {
 	if d.Busy {
 		return "another run is delivering and takes care of the new events, too"
 	}
-	return fmt.Sprintf("%d delivered, %d deferred, %d given up; %d events wait%s",
-		d.Delivered, d.Deferred, d.GivenUp, d.Waiting, whenDue(d.NextDue))
+	return fmt.Sprintf("%d delivered, %d deferred, %d given up; %s%s",
+		d.Delivered, d.Deferred, d.GivenUp, plural(d.Waiting, "event waits", "events wait"), whenDue(d.NextDue))
 }
 
 // say prints an answer, as text or as JSON.
@@ -227,6 +227,9 @@ func (c queueContents) each(starts []string, do func(id string) error) (done []s
 		if err == nil {
 			err = do(id)
 		}
+		if errors.Is(err, spool.ErrNoEntry) {
+			err = fmt.Errorf("%w (see 'hacheck queue list')", err)
+		}
 		if err != nil {
 			failures = append(failures, err)
 			continue
@@ -267,10 +270,7 @@ type retried struct {
 }
 
 func (r retried) String() string {
-	if r.Due == 1 {
-		return "1 event is due: 'hacheck deliver' sends it"
-	}
-	return fmt.Sprintf("%d events are due: 'hacheck deliver' sends them", r.Due)
+	return plural(r.Due, "event is due: 'hacheck deliver' sends it", "events are due: 'hacheck deliver' sends them")
 }
 
 // queueDrop removes events for ever.
@@ -366,6 +366,8 @@ func missing(entries []spool.Entry, configured []string) []string {
 type queueContents struct {
 	waiting, dead []spool.Entry
 	damaged       []spool.Damaged
+	// absent is set if there is no spool yet.
+	absent bool
 }
 
 // lookAtQueue reads the spool without changing it, so that it takes no right to
@@ -377,6 +379,7 @@ func (a *app) lookAtQueue() (queueContents, error) {
 	}
 	queue, err := spool.OpenReadOnly(a.config.StateDir)
 	if errors.Is(err, fs.ErrNotExist) {
+		found.absent = true
 		return found, nil
 	}
 	if err != nil {
@@ -436,6 +439,10 @@ func (a *app) queueList() error {
 			Events  []queued        `json:"events"`
 			Damaged []spool.Damaged `json:"damaged"`
 		}{events, append([]spool.Damaged{}, damaged...)})
+	}
+	if found.absent {
+		fmt.Fprintf(a.stdout, "no event waits: there is no spool in %s yet\n", a.config.StateDir)
+		return nil
 	}
 	if len(events)+len(damaged) == 0 {
 		fmt.Fprintln(a.stdout, "no event waits")
@@ -561,11 +568,14 @@ func isMissing(name string) string {
 }
 
 // counted words a number of things.
-func counted(count int, what string) string {
+func counted(count int, what string) string { return plural(count, what, what+"s") }
+
+// plural words a number and what belongs to it.
+func plural(count int, one, more string) string {
 	if count == 1 {
-		return "1 " + what
+		return "1 " + one
 	}
-	return fmt.Sprintf("%d %ss", count, what)
+	return fmt.Sprintf("%d %s", count, more)
 }
 
 func (q queued) channelsText() string {

@@ -335,15 +335,19 @@ func trackedBy(configuration *keepalived.Config) map[string]trackedCheck {
 	return tracked
 }
 
-// addChecks adds the verdicts, those that keepalived hears first. Where it is
-// not known which those are, the fresh ones count.
+// addChecks adds the verdicts, those that keepalived hears first, and of others the
+// fresh ones. Where it is not known which are which, all are shown and the fresh
+// ones count.
 func (s *status) addChecks(kept []checks.Verdict, complete bool, tracked map[string]trackedCheck) {
 	s.tracksKnown = tracked != nil
 	known := len(tracked) > 0
 	for _, verdict := range kept {
 		check, ok := tracked[verdict.Name]
-		s.Checks = append(s.Checks, checkStatus{verdict, ok, check.command})
 		age := s.Time.Sub(verdict.Time)
+		if known && !ok && age > freshVerdict {
+			continue // somebody's trial of some day
+		}
+		s.Checks = append(s.Checks, checkStatus{verdict, ok, check.command})
 		counts := ok || !known && age <= freshVerdict
 		switch {
 		case ok && age > max(freshVerdict, 3*check.interval):

@@ -17,16 +17,19 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version, the commit and what the program is made of",
+		Long:  "Print the version, the commit and what the program is made of.\n\n" + exitCodesHelp,
 		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			about := aboutThis()
-			if a.flags.output == outputJSON {
-				return json.NewEncoder(a.stdout).Encode(about)
-			}
-			fmt.Fprint(a.stdout, about)
-			return nil
-		},
+		RunE:  func(*cobra.Command, []string) error { return a.version() },
 	}
+}
+
+func (a *app) version() error {
+	about := aboutThis()
+	if a.flags.output == outputJSON {
+		return json.NewEncoder(a.stdout).Encode(about)
+	}
+	fmt.Fprint(a.stdout, about)
+	return nil
 }
 
 // about says what this program is and what it was built from.
