@@ -89,8 +89,10 @@ func TestConfigAgreesWithRunningHAProxy(t *testing.T) {
 					continue
 				}
 				host := s.Address
-				if host == "localhost" {
-					host = "127.0.0.1"
+				if host == "localhost" { // which of its addresses comes first differs from machine to machine
+					if host = "127.0.0.1"; strings.HasPrefix(row["addr"], "[::1]:") {
+						host = "::1"
+					}
 				}
 				addr := net.JoinHostPort(host, strconv.Itoa(s.Port))
 				if s.Network == NetworkUnix {
