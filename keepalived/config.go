@@ -356,9 +356,6 @@ func (c *Config) TrackFile(name string) (*TrackFile, bool) {
 // is empty; only Reveal returns it.
 type Secret struct{ value string }
 
-// NewSecret wraps a password.
-func NewSecret(value string) Secret { return Secret{value} }
-
 // Reveal returns the password itself.
 func (s Secret) Reveal() string { return s.value }
 

@@ -194,7 +194,7 @@ vrrp_instance V2 {
   auth_pass "geheim geheim
 }
 `, Options{})
-	config.Instances[0].AuthPass = NewSecret("geheim")
+	config.Instances[0].AuthPass = Secret{"geheim"}
 	encoded, err := json.Marshal(config)
 	if err != nil {
 		t.Fatal(err)

@@ -167,7 +167,7 @@ func (r *reader) authKeyword(words []string) bool {
 			pass = pass[:maxAuthPass]
 		}
 		if ok {
-			in.AuthPass = NewSecret(pass)
+			in.AuthPass = Secret{pass}
 		}
 	default:
 		return false

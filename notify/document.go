@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 )
 
-// DocumentVersion is the version of what Document writes. Fields are only ever
+// documentVersion is the version of what Document writes. Fields are only ever
 // added under one version.
-const DocumentVersion = 1
+const documentVersion = 1
 
 // document is a notification for programs.
 type document struct {
@@ -34,7 +34,7 @@ func Document(notification Notification, message Message) ([]byte, error) {
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false) // it is no part of a page, and people read it
 	err := encoder.Encode(document{
-		Version:      DocumentVersion,
+		Version:      documentVersion,
 		Notification: notification,
 		Message:      documentMessage{Subject: message.Subject, Text: message.Text},
 	})

@@ -35,7 +35,7 @@ const quitTime = time.Second
 // The steps are made one by one on the protocol layer of go-mail: its Client
 // gives up the whole mail if one recipient is rejected, forgets the context
 // after dialling and leaves the connection open if AUTH fails.
-func (a attempt) deliver(ctx context.Context) ([]Rejection, error) {
+func (a attempt) deliver(ctx context.Context) ([]rejection, error) {
 	conn, err := a.dial(ctx)
 	if err != nil {
 		return nil, err
@@ -279,18 +279,18 @@ func (a boundedSCRAM) Next(fromServer []byte, more bool) ([]byte, error) {
 }
 
 // transact sends the mail to every recipient the relay takes.
-func (a attempt) transact(client *smtp.Client) ([]Rejection, error) {
+func (a attempt) transact(client *smtp.Client) ([]rejection, error) {
 	if err := client.Mail(path(a.from)); err != nil {
 		return nil, &fault{step: stepMail + ":" + path(a.from), err: err, judged: true}
 	}
-	var rejected []Rejection
+	var rejected []rejection
 	for _, to := range a.to {
 		err := client.Rcpt(path(to))
 		var reply *textproto.Error
 		switch {
 		case err == nil:
 		case errors.As(err, &reply) && reply.Code != 421:
-			rejected = append(rejected, Rejection{Address: to.Address, Reply: a.replyText(reply), Permanent: permanent(reply.Code)})
+			rejected = append(rejected, rejection{address: to.Address, reply: a.replyText(reply), permanent: permanent(reply.Code)})
 		default:
 			// 421 closes the connection (RFC 5321, section 3.8).
 			return nil, &fault{step: stepRcpt + ":" + path(to), err: err}

@@ -39,36 +39,33 @@ var _ notify.Notifier = (*Notifier)(nil)
 // Name returns the channel's name.
 func (n *Notifier) Name() string { return n.cfg.Name }
 
-// PartialError tells that some recipients got the mail and some did not. It
+// partialError tells that some recipients got the mail and some did not. It
 // comes as the cause of a *notify.PermanentError if the relay refused all of
 // the others for good. Otherwise it is temporary, and a further attempt
 // repeats the mail, with the same Message-ID, to those who got it: use
 // Config.Split where that matters.
-type PartialError struct {
-	// Accepted are the recipients that got the mail.
-	Accepted []string
-	// Rejected are the others, and what the relay said to each.
-	Rejected []Rejection
+type partialError struct {
+	accepted []string // who got the mail
+	rejected []rejection
 }
 
-// Rejection is the relay's answer to one recipient.
-type Rejection struct {
-	Address string
-	// Reply is the relay's answer in one line, beginning with its code.
-	Reply string
-	// Permanent is set for an answer that will not change by itself.
-	Permanent bool
+// rejection is the relay's answer to one recipient.
+type rejection struct {
+	address string
+	reply   string // in one line, beginning with its code
+	// permanent is set for an answer that will not change by itself.
+	permanent bool
 }
 
-func (e *PartialError) Error() string {
-	return fmt.Sprintf("delivered to %s, but not to %s", strings.Join(e.Accepted, ", "), rejections(e.Rejected))
+func (e *partialError) Error() string {
+	return fmt.Sprintf("delivered to %s, but not to %s", strings.Join(e.accepted, ", "), rejections(e.rejected))
 }
 
 // rejections writes who was rejected and why.
-func rejections(list []Rejection) string {
+func rejections(list []rejection) string {
 	texts := make([]string, len(list))
-	for i, rejection := range list {
-		texts[i] = fmt.Sprintf("%s (%s)", rejection.Address, rejection.Reply)
+	for i, one := range list {
+		texts[i] = fmt.Sprintf("%s (%s)", one.address, one.reply)
 	}
 	return strings.Join(texts, ", ")
 }
@@ -115,14 +112,14 @@ func (n *Notifier) relay() string {
 
 // judge makes the outcome of an attempt out of what happened: rejected are
 // the recipients the relay did not take, err is what ended the dialogue.
-func (a attempt) judge(ctx context.Context, rejected []Rejection, err error) error {
+func (a attempt) judge(ctx context.Context, rejected []rejection, err error) error {
 	awaitEnd(ctx, err)
 	var fault *fault
 	switch {
 	case err == nil && len(rejected) == 0:
 		return nil
 	case err == nil && len(rejected) < len(a.to):
-		partial := fmt.Errorf("smtp %s: %w", a.relay(), &PartialError{Accepted: a.accepted(rejected), Rejected: rejected})
+		partial := fmt.Errorf("smtp %s: %w", a.relay(), &partialError{accepted: a.accepted(rejected), rejected: rejected})
 		return classify(partial, allPermanent(rejected))
 	case err == nil:
 		return classify(fmt.Errorf("smtp %s: no recipient was accepted: %s", a.relay(), rejections(rejected)), allPermanent(rejected))
@@ -154,10 +151,10 @@ func awaitEnd(ctx context.Context, err error) {
 }
 
 // accepted are the recipients that are not among the rejected.
-func (n *Notifier) accepted(rejected []Rejection) []string {
+func (n *Notifier) accepted(rejected []rejection) []string {
 	refused := make(map[string]bool, len(rejected))
-	for _, rejection := range rejected {
-		refused[rejection.Address] = true
+	for _, one := range rejected {
+		refused[one.address] = true
 	}
 	var accepted []string
 	for _, to := range n.to {
@@ -177,9 +174,9 @@ func classify(err error, final bool) error {
 }
 
 // allPermanent reports whether none of the rejected may be accepted later.
-func allPermanent(rejected []Rejection) bool {
-	for _, rejection := range rejected {
-		if !rejection.Permanent {
+func allPermanent(rejected []rejection) bool {
+	for _, one := range rejected {
+		if !one.permanent {
 			return false
 		}
 	}

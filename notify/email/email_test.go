@@ -569,9 +569,9 @@ func TestRejectedRecipients(t *testing.T) {
 			if notify.IsPermanent(err) != test.permanent {
 				t.Errorf("permanent is %t, want %t", notify.IsPermanent(err), test.permanent)
 			}
-			var partial *PartialError
-			if errors.As(err, &partial) && strings.Join(partial.Accepted, " ") != test.accepted {
-				t.Errorf("accepted are %q, want %s", partial.Accepted, test.accepted)
+			var partial *partialError
+			if errors.As(err, &partial) && strings.Join(partial.accepted, " ") != test.accepted {
+				t.Errorf("accepted are %q, want %s", partial.accepted, test.accepted)
 			}
 			var got string
 			if mails := r.mails(); len(mails) > 0 {

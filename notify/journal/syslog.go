@@ -20,17 +20,6 @@ const Syslog = "/dev/log"
 // NoSyslog stands in place of a socket for no fallback to syslog.
 const NoSyslog = "none"
 
-// Present reports whether this machine has a journald or a syslog daemon to
-// write to, were it stopped at the moment.
-func Present() bool {
-	for _, socket := range [...]string{Socket, Syslog} {
-		if _, err := os.Stat(socket); err == nil {
-			return true
-		}
-	}
-	return false
-}
-
 // facility is "daemon" (RFC 3164, section 4.1.1).
 const facility = 3
 
