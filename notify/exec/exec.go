@@ -19,7 +19,8 @@
 // It runs as the account that delivers, which is root when keepalived's hook
 // does; in the root directory, with the umask 0022 whatever keepalived's is,
 // without files that keepalived left open, and in a process group of its own,
-// which is killed as a whole when its time is over. What it writes to either output ends up, shortened, in the error.
+// which is killed as a whole when its time is over. What it writes to either
+// output ends up, shortened, in the error.
 //
 // A command that is killed by a signal, is not done in time, cannot be started
 // or may not be run is a temporary failure: an operator can mend each of them,
