@@ -431,9 +431,30 @@ func (d *drainer) giveUp(item *item, channel, reason string) {
 	}
 }
 
+// lose reports what was given up with an entry for channels that are no longer
+// configured.
+func (d *drainer) lose(id string, who subject, state notify.State, absent map[string]Outcome) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for name, outcome := range absent {
+		report, counted := d.report.Channels[name], d.counted.Channels[name]
+		d.report.Dead++
+		report.Dead++
+		counted.Dead++
+		if len(report.Failures) < maxFailures {
+			report.Failures = append(report.Failures, Failure{
+				ID: id, Kind: who.kind, Name: who.name, State: state, Attempts: outcome.Attempts,
+				Err: errors.New(outcome.LastError), Dead: true,
+			})
+		}
+		d.report.Channels[name], d.counted.Channels[name] = report, counted
+	}
+}
+
 // record keeps an outcome on disk and in the item.
 func (d *drainer) record(item *item, channel string, outcome Outcome) error {
-	fate, err := d.s.alter(item.name, d.wanted(), channel, outcome)
+	fate, absent, err := d.s.alter(item.name, d.wanted(), channel, outcome)
+	d.lose(item.id, item.subject, item.state, absent)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	item.outcomes[channel] = outcome

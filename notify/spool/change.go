@@ -47,19 +47,20 @@ const (
 // changes of any process kept out, and settles the entry if no channel of the
 // list is pending any more. An empty channel only settles it. When alter
 // returns nil the outcome is durable. What was dropped by hand meanwhile stays
-// dropped.
-func (s *Spool) alter(name string, channels []string, channel string, outcome Outcome) (fate, error) {
+// dropped. Absent is what channels were given up with the entry that are not of
+// the list.
+func (s *Spool) alter(name string, channels []string, channel string, outcome Outcome) (where fate, absent map[string]Outcome, err error) {
 	release, err := s.lockChanges(context.Background())
 	if err != nil {
-		return kept, err
+		return kept, nil, err
 	}
 	defer release()
 	entry, _, err := s.readEntry(queueDir, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return gone, nil
+		return gone, nil, nil
 	}
 	if err != nil {
-		return kept, explain("read entry", s.path(queueDir+"/"+name), err)
+		return kept, nil, explain("read entry", s.path(queueDir+"/"+name), err)
 	}
 	markers := s.merge(&entry, name, channels)
 	if channel != "" {
@@ -69,32 +70,33 @@ func (s *Spool) alter(name string, channels []string, channel string, outcome Ou
 		entry.Seen = &now
 	}
 	settled, anyDead := entry.settled(channels)
-	if settled && entry.giveUpAbsent(channels) {
-		anyDead = true
+	if settled {
+		absent = entry.giveUpAbsent(channels)
+		anyDead = anyDead || len(absent) > 0
 	}
 	if settled && !anyDead {
 		if err := s.remove(queueDir, name); err != nil {
-			return kept, err
+			return kept, nil, err
 		}
 		s.at("record: removed")
 		s.removeMarkers(markers)
-		return removed, nil
+		return removed, nil, nil
 	}
 	if err := s.replace(name, &entry); err != nil {
 		if errors.Is(err, ErrDiskFull) && outcome.State == Done {
 			err = s.mark(name, channel, err)
 		}
-		return kept, err
+		return kept, nil, err
 	}
 	s.removeMarkers(markers)
 	if !settled {
-		return kept, nil
+		return kept, nil, nil
 	}
 	if err := s.moveToDead(name, name); err != nil {
-		return kept, explain("move entry "+name+" to", s.path(deadDir), err)
+		return kept, nil, explain("move entry "+name+" to", s.path(deadDir), err)
 	}
 	s.at("record: moved to dead")
-	return dead, s.syncDirs(deadDir, queueDir)
+	return dead, absent, s.syncDirs(deadDir, queueDir)
 }
 
 // moveToDead moves a file of the queue to the dead letters, whose directory

@@ -344,7 +344,7 @@ func TestClockSetBack(t *testing.T) {
 			if ahead > 24*time.Hour {
 				outcome.LastAttempt = outcome.Next.Add(-time.Minute)
 			}
-			if _, err := spool.alter(entryName(entries[0].Event), []string{"mail"}, "mail", outcome); err != nil {
+			if _, _, err := spool.alter(entryName(entries[0].Event), []string{"mail"}, "mail", outcome); err != nil {
 				t.Fatal(err)
 			}
 			drain(t, spool, Policy{}, mail)
@@ -486,17 +486,42 @@ func TestConfigurationChanges(t *testing.T) {
 	mail, hook := &fake{name: "mail"}, &fake{name: "hook", answer: fail("no route")}
 	drain(t, spool, Policy{}, mail, hook)
 	// The hook channel leaves: what only it lacks is a dead letter.
-	if report := drain(t, spool, Policy{}, mail); report.Remaining != 0 || report.Delivered != 0 {
-		t.Errorf("%+v", report)
-	}
-	dead, _, err := spool.Dead(context.Background())
-	if err != nil || len(dead) != 1 || dead[0].Channels["hook"].LastError != "the channel is no longer configured; before that: no route" {
-		t.Errorf("dead letters %+v, %v", dead, err)
+	const reason = "the channel is no longer configured; before that: no route"
+	for range 2 { // and again after a retry
+		report := drain(t, spool, Policy{}, mail)
+		if report.Remaining != 0 || report.Delivered != 0 || report.Dead != 1 || report.Channels["hook"].Dead != 1 {
+			t.Errorf("%+v", report)
+		}
+		if failures := report.Channels["hook"].Failures; len(failures) != 1 || !failures[0].Dead || failures[0].ID != "VI-1-001" ||
+			failures[0].Name != "VI_1" || failures[0].Err.Error() != reason {
+			t.Errorf("failures %+v", failures)
+		}
+		dead, _, err := spool.Dead(context.Background())
+		if err != nil || len(dead) != 1 || dead[0].Channels["hook"].LastError != reason {
+			t.Errorf("dead letters %+v, %v", dead, err)
+		}
+		if err := spool.Retry(context.Background(), "VI-1-001"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	wantSeen(t, mail, "VI-1-001")
-	_, err = spool.Drain(context.Background(), []notify.Notifier{mail, mail}, Policy{})
+	_, err := spool.Drain(context.Background(), []notify.Notifier{mail, mail}, Policy{})
 	if err == nil || err.Error() != `drain the spool: two channels are named "mail"` {
 		t.Errorf("two channels of one name: %v", err)
+	}
+}
+
+// What a channel of the past lacks is told as given up also where the last of the
+// others has just had it.
+func TestLastDeliveryGivesUpWhatIsAbsent(t *testing.T) {
+	spool := open(t, t.TempDir())
+	put(t, spool, event("VI_1", 1))
+	mail, hook := &fake{name: "mail", answer: fail("busy")}, &fake{name: "hook", answer: fail("no route")}
+	drain(t, spool, Policy{}, mail, hook)
+	mail.answer = nil
+	report := drain(t, spool, Policy{IgnoreBackoff: true}, mail)
+	if report.Delivered != 1 || report.Dead != 1 || len(report.Channels["hook"].Failures) != 1 {
+		t.Errorf("%+v", report)
 	}
 }
 

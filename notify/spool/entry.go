@@ -130,19 +130,27 @@ func (e *Entry) settled(channels []string) (settled, dead bool) {
 	return settled, dead
 }
 
+// absentChannel is why a channel gives up that is not configured.
+const absentChannel = "the channel is no longer configured"
+
 // giveUpAbsent gives up what is pending on channels that are not of the list,
-// and reports whether anything was: a channel that was renamed or left out of
+// and returns what became of it there: a channel that was renamed or left out of
 // the configuration must not take its events with it unseen.
-func (e *Entry) giveUpAbsent(channels []string) (any bool) {
+func (e *Entry) giveUpAbsent(channels []string) map[string]Outcome {
+	absent := make(map[string]Outcome)
 	for name, outcome := range e.Channels {
 		if outcome.State == Pending && !slices.Contains(channels, name) {
-			outcome.State = Dead
-			outcome.LastError = shorten("the channel is no longer configured; before that: "+outcome.LastError, maxError)
+			const link = "; before that: "
+			before := strings.TrimPrefix(outcome.LastError, absentChannel)
+			if before = strings.TrimPrefix(before, link); before != "" {
+				before = link + before
+			}
+			outcome.State, outcome.LastError = Dead, shorten(absentChannel+before, maxError)
 			e.Channels[name] = outcome
-			any = true
+			absent[name] = outcome
 		}
 	}
-	return any
+	return absent
 }
 
 // newEntry is the file of an event that no channel has seen.

@@ -103,7 +103,8 @@ func (d *drainer) loadOne(name string, markers map[string]bool) (*item, bool) {
 	if settled, _ := entry.settled(wanted); settled && len(d.names) > 0 {
 		// A drainer was killed between a record and the removal, or a
 		// channel has left the configuration.
-		fate, err := d.s.alter(name, wanted, "", Outcome{})
+		fate, absent, err := d.s.alter(name, wanted, "", Outcome{})
+		d.lose(entry.Event.ID, subjectOf(entry.Event), entry.Event.State, absent)
 		if err != nil {
 			d.warn(fmt.Errorf("clear away entry %s: %w", name, err))
 		}
