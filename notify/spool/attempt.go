@@ -104,29 +104,37 @@ func (d *drainer) walkOnce(ctx context.Context, channel notify.Notifier, items [
 func (d *drainer) turns(channel string, items []*item) (turns []*item, queued queues, failing bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	last := make(map[*item]time.Time)
-	queued = make(queues)
-	for _, item := range items {
-		outcome := item.outcome(channel)
-		if item.gone || outcome.State != Pending {
-			continue
-		}
-		turns = append(turns, item)
-		last[item] = outcome.LastAttempt
-		if !item.suspect { // one that may be of no account holds nothing up
-			for _, who := range item.subjects {
-				queued[who] = append(queued[who], item)
-			}
-		}
-	}
+	turns, queued = pendingOn(channel, items)
 	if failing = d.lines[channel].failures > 0; failing {
-		slices.SortStableFunc(turns, func(a, b *item) int { return last[a].Compare(last[b]) })
+		slices.SortStableFunc(turns, func(a, b *item) int {
+			return a.outcome(channel).LastAttempt.Compare(b.outcome(channel).LastAttempt)
+		})
 	}
 	return turns, queued, failing
 }
 
-// queues are the pending entries of each subject in the order of their events.
+// queues are the pending entries of each subject in the order of their events,
+// without those that may be of no account: they hold nothing up.
 type queues map[subject][]*item
+
+// pendingOn gives those of the items that are pending on a channel, which are in
+// the order of their events. The caller holds d.mu.
+func pendingOn(channel string, items []*item) (pending []*item, queued queues) {
+	queued = make(queues)
+	for _, item := range items {
+		if item.gone || item.outcome(channel).State != Pending {
+			continue
+		}
+		pending = append(pending, item)
+		if item.suspect {
+			continue
+		}
+		for _, who := range item.subjects {
+			queued[who] = append(queued[who], item)
+		}
+	}
+	return pending, queued
+}
 
 // waits reports whether an earlier event of any of the item's subjects is pending
 // on the channel. The caller holds d.mu.
@@ -154,26 +162,10 @@ func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) 
 		return false, asked
 	}
 	defer d.end(name) // when it is recorded
-	entry, _, err := d.s.readEntry(queueDir, item.name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist): // dropped by hand meanwhile
-		d.forget(item)
-		return false, asked
-	case isDamaged(err):
-		d.setAside(item.name, err)
-		d.forget(item)
-		return false, asked
-	case err != nil:
-		d.putOff(item, err)
+	entry, ok := d.readAgain(item, name)
+	if !ok {
 		return false, asked
 	}
-	if outcome := entry.outcome(name); outcome.State != Pending {
-		d.mu.Lock()
-		item.outcomes[name] = outcome
-		d.mu.Unlock()
-		return false, asked
-	}
-
 	notification := d.toldTo(name, &entry)
 	if choosy, ok := channel.(notify.Skipper); ok {
 		if _, skip := choosy.Skips(notification); skip {
@@ -182,10 +174,57 @@ func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) 
 		}
 	}
 	d.s.at("drain: trying")
-	err = d.attempt(ctx, channel, notification)
-	now := time.Now()
+	err := d.attempt(ctx, channel, notification)
+	now, interrupted := time.Now(), ctx.Err() != nil
 	d.used(name, now)
-	outcome := entry.outcome(name)
+	outcome := d.policy.after(entry.outcome(name), err, entry.made(), now, interrupted)
+	if err == nil {
+		d.s.at("drain: delivered")
+	}
+	d.conclude(name, entry.Event, outcome, err, interrupted)
+	if recordErr := d.record(item, name, outcome); recordErr != nil {
+		d.warn(fmt.Errorf("event %s is %s on channel %s, but to record it failed, so it may be tried again too early: %w",
+			entry.Event.ID, outcome.State, name, recordErr))
+		// A channel whose outcomes cannot be kept must not deliver the whole
+		// queue once more in every drain.
+		d.mu.Lock()
+		d.lines[name].leave(recordErr, outcome, d.policy)
+		d.mu.Unlock()
+	}
+	if outcome.Asked {
+		asked = outcome.Next
+	}
+	return outcome.State == Pending, asked
+}
+
+// readAgain reads an entry whose turn it is. It reports false if there is nothing
+// to try any more, or for now.
+func (d *drainer) readAgain(item *item, channel string) (Entry, bool) {
+	entry, _, err := d.s.readEntry(queueDir, item.name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // dropped by hand meanwhile
+		d.forget(item)
+		return entry, false
+	case isDamaged(err):
+		d.setAside(item.name, err)
+		d.forget(item)
+		return entry, false
+	case err != nil:
+		d.putOff(item, err)
+		return entry, false
+	}
+	outcome := entry.outcome(channel)
+	if outcome.State != Pending {
+		d.mu.Lock()
+		item.outcomes[channel] = outcome
+		d.mu.Unlock()
+	}
+	return entry, outcome.State == Pending
+}
+
+// after is what an attempt makes of an outcome: err is what came of it, made when
+// the event was, and interrupted says that the time of the drain was over.
+func (p Policy) after(outcome Outcome, err error, made, now time.Time, interrupted bool) Outcome {
 	outcome.Attempts++
 	outcome.LastAttempt = now
 	outcome.Next, outcome.Asked, outcome.LastError = time.Time{}, false, ""
@@ -193,56 +232,46 @@ func (d *drainer) try(ctx context.Context, channel notify.Notifier, item *item) 
 	switch {
 	case err == nil:
 		outcome.State = Done
-		d.s.at("drain: delivered")
 	case notify.IsPermanent(err):
 		outcome.State = Dead
 		outcome.LastError = shorten(err.Error(), maxError)
-	case d.policy.old(entry.made(), now) && outcome.Attempts >= d.policy.MinAttempts:
+	case p.old(made, now) && outcome.Attempts >= p.MinAttempts:
 		outcome.State = Dead
-		outcome.LastError = shorten(gaveUp(entry.made(), now, outcome.Attempts, err.Error()), maxError)
+		outcome.LastError = shorten(gaveUp(made, now, outcome.Attempts, err.Error()), maxError)
 	case errors.As(err, &retryAfter) && retryAfter.After > 0:
 		outcome.LastError = shorten(err.Error(), maxError)
-		outcome.Next = now.Add(min(retryAfter.After, d.policy.MaxRetryAfter))
+		outcome.Next = now.Add(min(retryAfter.After, p.MaxRetryAfter))
 		outcome.Asked = true
-		asked = outcome.Next
-	case ctx.Err() != nil:
-		// Not the channel's fault: this drain's time was over. No pause.
+	case interrupted: // not the channel's fault: no pause
 		outcome.LastError = shorten("interrupted: "+err.Error(), maxError)
 	default:
 		outcome.LastError = shorten(err.Error(), maxError)
-		outcome.Next = now.Add(d.policy.backoff(outcome.Attempts))
+		outcome.Next = now.Add(p.backoff(outcome.Attempts))
 		// The last attempt is made when the age limit is reached, not a
 		// backoff later.
-		if end := entry.made().Add(d.policy.MaxAge); end.After(now) && end.Before(outcome.Next) {
+		if end := made.Add(p.MaxAge); end.After(now) && end.Before(outcome.Next) {
 			outcome.Next = end
 		}
 	}
+	return outcome
+}
 
+// conclude draws the conclusions from an attempt for the channel.
+func (d *drainer) conclude(channel string, event notify.Event, outcome Outcome, err error, interrupted bool) {
 	d.mu.Lock()
-	line := d.lines[name]
+	defer d.mu.Unlock()
+	line := d.lines[channel]
 	switch {
 	case err != nil && outcome.State == Pending, outcome.State == Dead && !notify.IsPermanent(err):
 		line.down = err
-		if ctx.Err() == nil {
+		if !interrupted {
 			line.leave(err, outcome, d.policy)
 		}
 		line.gaveUp = line.gaveUp || outcome.State == Dead
 	case err == nil:
 		line.failures, line.gaveUp = 0, false
 	}
-	d.count(name, entry.Event, outcome, err)
-	d.mu.Unlock()
-
-	if recordErr := d.record(item, name, outcome); recordErr != nil {
-		d.warn(fmt.Errorf("event %s is %s on channel %s, but to record it failed, so it may be tried again too early: %w",
-			entry.Event.ID, outcome.State, name, recordErr))
-		// A channel whose outcomes cannot be kept must not deliver the whole
-		// queue once more in every drain.
-		d.mu.Lock()
-		line.leave(recordErr, outcome, d.policy)
-		d.mu.Unlock()
-	}
-	return outcome.State == Pending, asked
+	d.count(channel, event, outcome, err)
 }
 
 // begin says that a channel is at work on an item, which nobody gives up on it

@@ -1,9 +1,6 @@
 package spool
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // nextDue is when the next entry is due on one of the channels, or to be told at
 // all; zero if nothing will be. The caller holds d.mu.
@@ -23,15 +20,12 @@ func (d *drainer) nextDue(channels []string, now time.Time) (next time.Time) {
 // nextOn is when the next entry is due on one channel, zero if nothing will be.
 // The caller holds d.mu.
 func (d *drainer) nextOn(channel string, now time.Time) time.Time {
-	waiting := make(map[subject]bool)
+	pending, queued := pendingOn(channel, d.items)
 	var first time.Time
-	for _, item := range d.items {
-		pending := !item.gone && item.outcome(channel).State == Pending
-		if !pending || !item.tellable(d.immediate[channel]) || item.waits(waiting) {
-			item.hold(waiting, pending)
+	for _, item := range pending {
+		if !item.tellable(d.immediate[channel]) || queued.waits(item, channel) {
 			continue
 		}
-		item.hold(waiting, true)
 		if due := d.due(item, channel, now); first.IsZero() || due.Before(first) {
 			first = due
 		}
@@ -45,22 +39,6 @@ func (d *drainer) nextOn(channel string, now time.Time) time.Time {
 		}
 	}
 	return first
-}
-
-// waits reports whether an earlier event of any of the item's subjects is
-// pending.
-func (i *item) waits(waiting map[subject]bool) bool {
-	return slices.ContainsFunc(i.subjects, func(who subject) bool { return waiting[who] })
-}
-
-// hold makes later events of the item's subjects wait for it if it is pending.
-// One that may be of no account holds nothing up.
-func (i *item) hold(waiting map[subject]bool, pending bool) {
-	if pending && !i.suspect {
-		for _, who := range i.subjects {
-			waiting[who] = true
-		}
-	}
 }
 
 // due is when an entry that is pending on a channel may be tried again, now if at
