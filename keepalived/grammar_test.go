@@ -302,7 +302,12 @@ func TestInstanceDefaults(t *testing.T) {
 		{"state MASTER\nstate BACKUP", "MASTER", 255, 2, ":5: state was MASTER before; keepalived ignores BACKUP"},
 		{"priority 255", "MASTER", 255, 2, ""},
 		{"priority 300", "BACKUP", 100, 2, `:4: priority: "300" is not a number from 1 to 255`},
-		{"priority 150x", "BACKUP", 150, 2, `:4: priority: "150x" is not a number; keepalived takes it as 150`},
+		{"priority 150x", "BACKUP", 100, 2, `:4: priority: "150x" is not a number from 1 to 255`},
+		{"priority 10.5", "BACKUP", 100, 2, `:4: priority: "10.5" is not a number from 1 to 255`},
+		{"priority +150", "BACKUP", 150, 2, ""},
+		{`priority " 150"`, "BACKUP", 150, 2, ""},
+		{"virtual_router_id 5x", "BACKUP", 100, 2, `:4: virtual_router_id: "5x" is not a number from 1 to 255`},
+		{"version 3x", "BACKUP", 100, 3, `:4: version: "3x" is not a number; keepalived takes it as 3`},
 		{"version 3", "BACKUP", 100, 3, ""},
 		{"priority", "BACKUP", 100, 2, ":4: priority has no value; keepalived stops here with a configuration error"},
 	} {
@@ -310,6 +315,7 @@ func TestInstanceDefaults(t *testing.T) {
 		in := config.Instances[0]
 		equal(t, test.lines, fmt.Sprint(in.State, in.Priority, in.VRRPVersion), fmt.Sprint(test.state, test.priority, test.version))
 		equal(t, test.lines+": set", in.Settings.Has("priority"), strings.Contains(test.lines, "priority"))
+		equal(t, test.lines+": id", in.VirtualRouterID, 0)
 		if test.problem == "" {
 			wantProblems(t, config)
 		} else {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -46,10 +47,10 @@ func (r *reader) instanceKeyword(words []string, text string) bool {
 			in.Interface = name
 		}
 	case "virtual_router_id":
-		r.number(&in.VirtualRouterID, words, 1, 255)
+		r.pureNumber(&in.VirtualRouterID, words, 1, 255)
 	case "priority":
 		in.Priority = 100 // also if the number is not valid
-		r.number(&in.Priority, words, 1, 255)
+		r.pureNumber(&in.Priority, words, 1, 255)
 	case "advert_int":
 		r.duration(&in.AdvertInt, words, 10*time.Millisecond, 255*time.Second)
 	case "nopreempt":
@@ -224,6 +225,21 @@ func (r *reader) number(into *int, words []string, least, most int64) bool {
 		*into = int(number)
 	}
 	return ok
+}
+
+// pureNumber reads a keyword with one number that keepalived refuses if anything
+// follows the digits; with other keywords it only warns of that.
+func (r *reader) pureNumber(into *int, words []string, least, most int) {
+	text, ok := r.value(words)
+	if !ok {
+		return
+	}
+	number, err := strconv.Atoi(strings.TrimLeft(text, blanks))
+	if err != nil || number < least || number > most {
+		r.report("%s: %s is not a number from %d to %d", words[0], r.quote(text), least, most)
+		return
+	}
+	*into = number
 }
 
 // duration reads a keyword with one number of seconds.
