@@ -468,10 +468,12 @@ func (h *HAProxy) strange(ctx context.Context, a answer) bool {
 	}
 	frontends := 0
 	for _, proxy := range config.Proxies {
-		if !proxy.Kind.HasFrontend() || proxy.Disabled || proxy.Conditional {
+		if !proxy.Kind.HasFrontend() || proxy.Disabled {
 			continue
 		}
-		frontends++
+		if !proxy.Conditional {
+			frontends++
+		}
 		if slices.ContainsFunc(a.snapshot.Rows, func(r haproxy.Row) bool {
 			return r.Type == haproxy.RowFrontend && r.Proxy == proxy.Name
 		}) {

@@ -427,7 +427,7 @@ func (h *HAProxy) fill(byID map[int]*backend, rows []haproxy.Row) {
 		b.looked = true
 	}
 	for _, b := range byID {
-		b.benchBackups()
+		b.holdBackups()
 		b.need = h.WantBackends.need(b.row.Proxy, len(b.servers))
 	}
 }
@@ -507,6 +507,11 @@ func (h *HAProxy) lookAt(ctx context.Context, a answer, batch batch, patience ti
 		}
 		h.fill(byID, rows)
 	}
+	for _, b := range batch.backends {
+		if b.looked && b.status() == Fail && b.weightless() && chosenByRule(h.serverConfig(ctx, report), b.row.Proxy) {
+			b.countWeightless()
+		}
+	}
 	if !h.ProbeUnchecked || patience <= 0 || batch.last && report.met() {
 		return nil
 	}
@@ -519,10 +524,34 @@ func (h *HAProxy) lookAt(ctx context.Context, a answer, batch batch, patience ti
 	return nil
 }
 
-// dialUnsettled dials the servers that decide their backend and of which
-// HAProxy knows nothing, one of each backend before the second of any.
+// dialUnsettled dials the servers that decide their backend and of which HAProxy
+// knows nothing, and then the backups that waited for them.
 func (h *HAProxy) dialUnsettled(ctx context.Context, a answer, backends []*backend, patience time.Duration, report *backendReport, up func() (enough bool)) {
 	h.learnAddresses(ctx, a, backends)
+	for backups := range 2 {
+		targets := unsettledTargets(backends, backups > 0)
+		if len(targets) == 0 {
+			break
+		}
+		limit := h.ProbeLimit
+		if limit <= 0 {
+			limit = openFiles(min(len(targets), probeLimit))
+		}
+		probe(ctx, targets, limit, share(ctx, patience, len(targets), limit), up)
+		h.excuse(ctx, targets, report)
+		for _, t := range targets {
+			report.answered = report.answered || t.server.use == usable
+			report.silent = report.silent || t.server.use == unusable
+		}
+		for _, b := range backends {
+			b.releaseBackups(func() *haproxy.Config { return h.serverConfig(ctx, report) })
+		}
+	}
+}
+
+// unsettledTargets are the servers to be dialled, one of each backend before the
+// second of any: those that wait for none, or those that waited until now.
+func unsettledTargets(backends []*backend, released bool) []target {
 	var rounds [][]target
 	for _, b := range backends {
 		if b.decided() {
@@ -531,7 +560,7 @@ func (h *HAProxy) dialUnsettled(ctx context.Context, a answer, backends []*backe
 		round := 0
 		for i := range b.servers {
 			s := &b.servers[i]
-			if s.use != unsettled {
+			if s.use != unsettled || s.waits || s.released != released {
 				continue
 			}
 			address, obstacle := s.dialAddress()
@@ -546,17 +575,7 @@ func (h *HAProxy) dialUnsettled(ctx context.Context, a answer, backends []*backe
 			round++
 		}
 	}
-	targets := slices.Concat(rounds...)
-	limit := h.ProbeLimit
-	if limit <= 0 {
-		limit = openFiles(min(len(targets), probeLimit))
-	}
-	probe(ctx, targets, limit, share(ctx, patience, len(targets), limit), up)
-	h.excuse(ctx, targets, report)
-	for _, t := range targets {
-		report.answered = report.answered || t.server.use == usable
-		report.silent = report.silent || t.server.use == unusable
-	}
+	return slices.Concat(rounds...)
 }
 
 // learnAddresses fills in what a socket of level user does not show.
@@ -598,33 +617,26 @@ func (h *HAProxy) excuse(ctx context.Context, targets []target, report *backendR
 	if !failed {
 		return
 	}
-	if report.config == nil {
-		report.config = h.serverConfig(ctx)
-	}
-	undialable := undialable(report.config)
+	undialable := undialable(h.serverConfig(ctx, report))
 	for _, t := range targets {
 		obstacle, ok := undialable[[2]string{t.backend.row.Proxy, t.server.row.Server}]
 		if ok && (t.server.use == unusable || t.server.use == late) {
 			t.server.use, t.server.words = unsettled, "is not checked by HAProxy, "+obstacle
 		}
 	}
-	for _, t := range targets {
-		if !oneBackupOnly(report.config, t.backend.row.Proxy) {
-			t.backend.callBackups()
-		}
-	}
 }
 
-// serverConfig reads what haproxy.cfg says about servers, nothing if it cannot.
-func (h *HAProxy) serverConfig(ctx context.Context) *haproxy.Config {
-	if h.Config == nil {
-		return &haproxy.Config{}
+// serverConfig is what haproxy.cfg says about servers, nothing if it cannot be read.
+func (h *HAProxy) serverConfig(ctx context.Context, report *backendReport) *haproxy.Config {
+	if report.config == nil {
+		report.config = &haproxy.Config{}
+		if h.Config != nil {
+			if config, err := h.Config(ctx, haproxy.WantServers); err == nil && config != nil {
+				report.config = config
+			}
+		}
 	}
-	config, err := h.Config(ctx, haproxy.WantServers)
-	if err != nil || config == nil {
-		return &haproxy.Config{}
-	}
-	return config
+	return report.config
 }
 
 // undialable finds the servers of which a dial tells nothing, by backend and name,

@@ -273,6 +273,7 @@ func TestHAProxyOfAnotherConfiguration(t *testing.T) {
 	}{
 		{"another", fmt.Sprintf("global\n    daemon\nlisten web\n    bind 127.0.0.1:%d\n", free[2]), false},
 		{"the same", fmt.Sprintf("global\n    daemon\nlisten app\n    bind 127.0.0.1:%d\nlisten more\n    bind 127.0.0.1:%d\n", free[1], free[2]), true},
+		{"the same, if a condition holds", fmt.Sprintf("global\n    daemon\n.if feature(X)\nlisten app\n    bind 127.0.0.1:%d\n.endif\nlisten more\n    bind 127.0.0.1:%d\n", free[1], free[2]), true},
 		{"one without frontends", "global\n    daemon\n", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

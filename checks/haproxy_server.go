@@ -28,8 +28,9 @@ type server struct {
 	use usability
 	// words complete a sentence that begins with the server's name.
 	words string
-	// benched is set for a backup that HAProxy does not come to.
-	benched bool
+	// waits is set for a backup that HAProxy may never come to, see holdBackups;
+	// released for one that has waited.
+	waits, released bool
 }
 
 // backup reports whether s is to serve only when others do not.
@@ -59,7 +60,7 @@ func (s server) upForEver() bool {
 //	anything else          not known
 //
 // A backup server counts like any other, as it serves when the others are gone,
-// unless HAProxy never comes to it: see benchBackups.
+// unless HAProxy never comes to it: see holdBackups.
 func newServer(row haproxy.Row) server {
 	status, err := haproxy.ParseServerStatus(row.Status)
 	if err != nil {

@@ -23,54 +23,73 @@ func nameOf(server haproxy.Row) string { return server.Proxy + "/" + server.Serv
 // withTracked adds the servers of other backends that servers in rows track. Until
 // the first check of the tracked one HAProxy calls both UP, and only the tracked
 // one's row says that this means nothing.
+//
+// The question refines an answer that is there already: where it fails, or would
+// take more than half of the time that is left, the rows are taken as they are. The
+// only error is errReloaded.
 func (h *HAProxy) withTracked(ctx context.Context, a answer, rows []haproxy.Row) ([]haproxy.Row, error) {
 	if a.snapshot.Info.Uptime > young {
 		return rows, nil
 	}
-	for range maxTracks {
-		var queries []haproxy.StatQuery
-		for _, row := range rows {
-			backend, _, _ := strings.Cut(row.Tracked, "/")
-			query := haproxy.StatQuery{Proxy: backend, Servers: true}
-			if row.Type == haproxy.RowServer && haproxy.ValidProxyName(backend) && !slices.Contains(queries, query) &&
-				!slices.ContainsFunc(rows, func(r haproxy.Row) bool { return r.Type == haproxy.RowServer && r.Proxy == backend }) {
-				queries = append(queries, query)
-			}
-		}
+	deadline, _ := ctx.Deadline()
+	ctx, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
+	defer cancel()
+	known := map[string]bool{} // the backends whose servers are in rows, or were asked for
+	for added := rows; len(added) > 0; {
+		queries := trackedBackends(added, known)
 		if len(queries) == 0 {
 			break
 		}
 		snapshot, err := a.client.Stat(ctx, queries...)
 		if err != nil {
-			return nil, err
+			break
 		}
 		if snapshot.Info.Pid != a.snapshot.Info.Pid {
 			return nil, errReloaded
 		}
-		if len(snapshot.Rows) == 0 {
-			break
-		}
-		rows = slices.Concat(rows, snapshot.Rows)
+		added = snapshot.Rows
+		rows = slices.Concat(rows, added)
 	}
 	return rows, nil
+}
+
+// trackedBackends asks for the servers of the backends that rows track and that are
+// not known, and notes them as known.
+func trackedBackends(rows []haproxy.Row, known map[string]bool) (queries []haproxy.StatQuery) {
+	last := ""
+	for _, row := range rows {
+		if row.Type == haproxy.RowServer && row.Proxy != last {
+			last = row.Proxy
+			known[last] = true
+		}
+	}
+	for _, row := range rows {
+		backend, _, found := strings.Cut(row.Tracked, "/")
+		if found && row.Type == haproxy.RowServer && !known[backend] && haproxy.ValidProxyName(backend) {
+			known[backend] = true
+			queries = append(queries, haproxy.StatQuery{Proxy: backend, Servers: true})
+		}
+	}
+	return queries
 }
 
 // uncheckedYet finds the servers that wait for a first check, their own or that of
 // the server they track.
 func uncheckedYet(rows []haproxy.Row) map[string]bool {
 	found := map[string]bool{}
-	tracks := map[string]string{}
 	for _, row := range rows {
-		switch {
-		case row.Type != haproxy.RowServer:
-		case row.CheckStatus == "INI":
+		if row.Type == haproxy.RowServer && row.CheckStatus == "INI" {
 			found[nameOf(row)] = true
-		case row.CheckStatus == "" && row.Tracked != "":
-			tracks[nameOf(row)] = row.Tracked
 		}
 	}
 	if len(found) == 0 {
 		return found
+	}
+	tracks := map[string]string{}
+	for _, row := range rows {
+		if row.Type == haproxy.RowServer && row.CheckStatus == "" && row.Tracked != "" {
+			tracks[nameOf(row)] = row.Tracked
+		}
 	}
 	for server := range tracks {
 		tracked := server

@@ -139,9 +139,12 @@ type Proxy struct {
 	Detour string
 	// AllBackups is `option allbackups`: without it only the first backup server
 	// that is up serves when no other server is. It comes with WantServers.
-	AllBackups bool
-	Binds      []Bind
-	Servers    []Server
+	// UseServer says that a `use-server` or `force-persist` rule leads clients to
+	// servers which balancing leaves out. Both err on the side of true where a
+	// condition cannot be decided here.
+	AllBackups, UseServer bool
+	Binds                 []Bind
+	Servers               []Server
 	// Conditional marks what stands under an .if that cannot be decided here.
 	Conditional bool
 	Pos         Pos

@@ -88,7 +88,7 @@ func (l *loader) wanted(word []byte) bool {
 			return true
 		case "bind":
 			return l.want&WantBinds != 0
-		case "server", "server-template", "default-server", "source", "option", "no":
+		case "server", "server-template", "default-server", "source", "option", "no", "use-server", "force-persist":
 			return l.want&WantServers != 0
 		}
 	}
@@ -467,10 +467,17 @@ func (l *loader) keyword(words []string) {
 		}
 	case "option", "no": // option NAME, no option NAME
 		if option := slices.Index(words, "option"); option < 2 && slices.Index(words, "allbackups") == option+1 {
+			if option > 0 && l.unsure {
+				return
+			}
 			l.current.allBackups = option == 0
 			if l.proxy != nil {
 				l.proxy.AllBackups = l.current.allBackups
 			}
+		}
+	case "use-server", "force-persist":
+		if l.proxy != nil {
+			l.proxy.UseServer = true
 		}
 	case "default-server":
 		if l.section == sectionFrontend {
