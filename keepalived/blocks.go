@@ -27,6 +27,7 @@ func (r *reader) startGroup(words []string) {
 		return
 	}
 	r.groups[name] = len(r.config.Groups)
+	r.tracked = map[trackKey]bool{}
 	r.config.Groups = append(r.config.Groups, SyncGroup{Name: name, Pos: r.pos()})
 	r.block(groupBlock, true)
 }

@@ -382,7 +382,8 @@ track_file {
 track_interface {
  eth1 weight -254
  eth2
-}`)+"vrrp_script c { script \"/bin/c\" }\n", Options{})
+}`)+strings.Replace(instance("virtual_ipaddress { 10.0.0.2 }\ntrack_script { a }\ntrack_script { a }"), "VI", "V2", 1)+
+		"vrrp_script c { script \"/bin/c\" }\n", Options{})
 	in := config.Instances[0]
 	tracks := func(tracks []Track) string {
 		var text string
@@ -395,11 +396,13 @@ track_interface {
 	equal(t, "files", tracks(in.TrackFiles), "f 7 false:18;g 1 false:19;")
 	equal(t, "interfaces", tracks(in.TrackInterfaces), "eth1 -253 false:22;eth2 0 false:23;")
 	equal(t, "file", config.TrackFiles[0].File, "/run/f")
+	equal(t, "scripts of the next", tracks(config.Instances[1].TrackScripts), "a -20 false:29;")
 	wantProblems(t, config,
 		`keepalived.conf:13: track_script: no vrrp_script "c" is defined above; keepalived ignores it`,
 		`keepalived.conf:14: track_script: "a" is there already; keepalived ignores this one`,
 		`keepalived.conf:15: track_script: no vrrp_script "d" is defined above; keepalived ignores it`,
-		`keepalived.conf:22: track_interface: weight -254 is beyond 253; keepalived takes -253`)
+		`keepalived.conf:22: track_interface: weight -254 is beyond 253; keepalived takes -253`,
+		`keepalived.conf:30: track_script: "a" is there already; keepalived ignores this one`)
 }
 
 func TestScripts(t *testing.T) {
@@ -629,5 +632,26 @@ func TestLimits(t *testing.T) {
 	}
 	if took := time.Since(started); took > 20*time.Second {
 		t.Errorf("three hostile files took %v", took)
+	}
+}
+
+// The time grows with the file, not with its square: what takes minutes then
+// takes less than a second, so the limit may be generous.
+func TestTimeOfLargeFiles(t *testing.T) {
+	var interfaces strings.Builder
+	for i := range 250_000 {
+		fmt.Fprintf(&interfaces, "if%d\n", i)
+	}
+	for _, test := range []struct{ name, text string }{
+		{"tracked", "track_interface {\n" + interfaces.String() + "}"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			started := time.Now()
+			config := load(t, instance("virtual_ipaddress { 10.0.0.1 }\n"+test.text), Options{})
+			if took := time.Since(started); took > 20*time.Second {
+				t.Errorf("%d bytes took %v", len(test.text), took)
+			}
+			equal(t, "VIPs", vips(t, config, "VI"), "10.0.0.1/32@eth0")
+		})
 	}
 }

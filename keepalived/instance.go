@@ -3,7 +3,6 @@ package keepalived
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +29,7 @@ func (r *reader) startInstance(words []string) {
 		return
 	}
 	r.instances[name] = len(r.config.Instances)
+	r.tracked = map[trackKey]bool{}
 	r.config.Instances = append(r.config.Instances, Instance{Name: name, Pos: r.pos(), AdvertInt: time.Second})
 	r.block(instanceBlock, true)
 }
@@ -437,7 +437,7 @@ func (r *reader) trackInterface(tracks *[]Track, words []string) {
 // track reads the options of a tracked thing and adds it. Weights beyond most
 // are set to it.
 func (r *reader) track(tracks *[]Track, track Track, keyword string, words []string, most int) {
-	if slices.ContainsFunc(*tracks, func(other Track) bool { return other.Name == track.Name }) {
+	if r.tracked[trackKey{keyword, track.Name}] {
 		r.report("%s: %s is there already; keepalived ignores this one", keyword, r.quote(track.Name))
 		return
 	}
@@ -466,4 +466,5 @@ func (r *reader) track(tracks *[]Track, track Track, keyword string, words []str
 		}
 	}
 	*tracks = append(*tracks, track)
+	r.tracked[trackKey{keyword, track.Name}] = true
 }

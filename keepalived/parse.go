@@ -28,7 +28,12 @@ type reader struct {
 	// Indexes into the configuration, by name; of several scripts or files of
 	// one name the first.
 	instances, groups, scripts, trackFiles map[string]int
+	// tracked is what the instance or group being read tracks already.
+	tracked map[trackKey]bool
 }
+
+// trackKey is a name in track_script, track_file or track_interface.
+type trackKey struct{ keyword, name string }
 
 const skipNext = -1
 
