@@ -644,6 +644,7 @@ func TestTimeOfLargeFiles(t *testing.T) {
 	}
 	for _, test := range []struct{ name, text string }{
 		{"tracked", "track_interface {\n" + interfaces.String() + "}"},
+		{"one line", "#" + strings.Repeat("x", 60<<20)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			started := time.Now()

@@ -197,7 +197,9 @@ func (l *lines) physical() (string, bool) {
 			l.nextFile(f)
 			continue
 		}
-		text, rest, _ := strings.Cut(f.data, "\n")
+		// Of a long line no more than a piece is searched for its end at a time.
+		text, _, _ := strings.Cut(f.data[:min(len(f.data), maxPhysicalLine+1)], "\n")
+		rest := strings.TrimPrefix(f.data[len(text):], "\n")
 		again := f.cut
 		if !again {
 			f.line++
