@@ -33,14 +33,11 @@ func (a *app) tell(report spool.Report) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(report.Channels)) {
 		for _, failure := range report.Channels[name].Failures {
-			fate := "is tried again"
-			switch {
-			case failure.Dead:
+			fate := "is tried again" // when the next is due is said once, below
+			if failure.Dead {
 				fate = "given up"
-			case !failure.Next.IsZero():
-				fate = "next try " + failure.Next.Format(time.TimeOnly)
 			}
-			a.log.Warn("not delivered", "channel", name, "event", failure.ID, "instance", printable(failure.Name),
+			a.log.Warn("not delivered", "channel", name, "event", failure.ID, "at", failure.At.Format(time.TimeOnly), "instance", printable(failure.Name),
 				"state", failure.State, "attempts", failure.Attempts, "fate", fate, "error", failure.Err)
 		}
 	}
@@ -456,7 +453,7 @@ func (a *app) queueList() error {
 			fate = "given up"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s %s\t%s\t%s\n", printable(event.ID), roughly(a.started.Sub(event.Time)),
-			printable(event.State), printable(event.Name), fate, event.channelsText())
+			printable(event.State), printable(event.Name), fate, event.channelsText(a.started))
 	}
 	for _, file := range damaged {
 		fmt.Fprintf(table, "%s/%s\t\t\tdamaged\t%s\n", file.Dir, printable(file.Name), quoted(file.Reason, 200))
@@ -544,13 +541,19 @@ func (s *shownEntry) outcome(outcome spool.Outcome) string {
 	if !outcome.LastAttempt.IsZero() {
 		text += fmt.Sprintf(", the last %s ago", roughly(s.now.Sub(outcome.LastAttempt)))
 	}
-	if outcome.State == spool.Pending && outcome.Next.After(s.now) {
-		text += ", the next in " + roughly(outcome.Next.Sub(s.now))
-	}
+	text += nextTry(outcome, s.now)
 	if outcome.LastError != "" {
 		text += ": " + quoted(outcome.LastError, 1000)
 	}
 	return text
+}
+
+// nextTry says when a channel is tried again, if that is not now.
+func nextTry(outcome spool.Outcome, now time.Time) string {
+	if outcome.State != spool.Pending || !outcome.Next.After(now) {
+		return ""
+	}
+	return ", the next in " + roughly(outcome.Next.Sub(now))
 }
 
 func asQueued(entry spool.Entry, dead bool, configured []string) queued {
@@ -578,7 +581,7 @@ func plural(count int, one, more string) string {
 	return fmt.Sprintf("%d %s", count, more)
 }
 
-func (q queued) channelsText() string {
+func (q queued) channelsText(now time.Time) string {
 	if len(q.Channels) == 0 {
 		return "not tried yet"
 	}
@@ -590,7 +593,7 @@ func (q queued) channelsText() string {
 			part = isMissing(name) + ", " + printable(fmt.Sprint(outcome.State))
 		}
 		if outcome.LastError != "" {
-			part += fmt.Sprintf(" after %s: %s", counted(outcome.Attempts, "attempt"), quoted(outcome.LastError, 300))
+			part += " after " + counted(outcome.Attempts, "attempt") + nextTry(outcome, now) + ": " + quoted(outcome.LastError, 300)
 		}
 		parts = append(parts, part)
 	}

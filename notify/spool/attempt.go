@@ -431,7 +431,7 @@ func (d *drainer) count(channel string, event notify.Event, outcome Outcome, err
 	if err != nil && len(report.Failures) < maxFailures {
 		report.Failures = append(report.Failures, Failure{
 			ID: event.ID, Kind: event.Kind, Name: event.Name, State: event.State, Attempts: outcome.Attempts,
-			Err: err, Dead: outcome.State == Dead, Next: outcome.Next,
+			At: outcome.LastAttempt, Err: err, Dead: outcome.State == Dead,
 		})
 	}
 	d.report.Channels[channel] = report
@@ -473,7 +473,7 @@ func (d *drainer) lose(id string, who subject, state notify.State, absent map[st
 		if len(report.Failures) < maxFailures {
 			report.Failures = append(report.Failures, Failure{
 				ID: id, Kind: who.kind, Name: who.name, State: state, Attempts: outcome.Attempts,
-				Err: errors.New(outcome.LastError), Dead: true,
+				At: outcome.LastAttempt, Err: errors.New(outcome.LastError), Dead: true,
 			})
 		}
 		d.report.Channels[name], d.counted.Channels[name] = report, counted

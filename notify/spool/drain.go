@@ -69,11 +69,11 @@ type Failure struct {
 	Name     string
 	State    notify.State
 	Attempts int
-	Err      error
-	// Dead is set if the channel gave the event up; otherwise Next is when it
-	// will be tried again.
+	// At is when it was made: a drain that stays is told of long after that.
+	At  time.Time
+	Err error
+	// Dead is set if the channel gave the event up.
 	Dead bool
-	Next time.Time
 }
 
 // Damaged is a file of the queue that is not an entry of this version.
