@@ -589,6 +589,36 @@ func TestIncludeDepth(t *testing.T) {
 	wantProblems(t, config, "30:1: includes are nested more than 32 deep; "+dir+"/31 is left out")
 }
 
+func TestIncludesThatLookAtMuch(t *testing.T) {
+	config := load(t, instance("virtual_ipaddress {\n10.0.0.1\n~SEQ(i,1,30) include "+strings.Repeat("{a,b}", 12)+"*\ninclude vip.conf\n10.0.0.2\n}"), Options{},
+		"vip.conf", "10.0.0.3\n")
+	equal(t, "VIPs", vips(t, config, "VI"), "10.0.0.1/32@eth0 10.0.0.2/32@eth0")
+	wantProblems(t, config, "keepalived.conf:5: include lines look at more than 100000 names; nothing more is included")
+
+	// Names that are there count as well.
+	dir := t.TempDir()
+	for i := range 320 {
+		write(t, filepath.Join(dir, "d", fmt.Sprint(i)), "", 0o644)
+	}
+	config = loadIn(t, dir, instance("virtual_ipaddress {\n10.0.0.1\n~SEQ(i,1,320) include d/*/x\n}"), Options{})
+	wantProblems(t, config, "keepalived.conf:5: include lines look at more than 100000 names; nothing more is included")
+}
+
+// A file that turns out to be too large only when read, as those of /proc do, is
+// not read again and again.
+func TestIncludeReadInVain(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "vip.conf"), "10.0.0.3\n", 0o644)
+	text := instance("virtual_ipaddress {\n10.0.0.1\ninclude /proc/self/status\ninclude vip.conf\n}")
+	r := newReader(Options{})
+	r.lines.bytes = maxBytes - len(text) - 100
+	r.read(filepath.Join(dir, "keepalived.conf"), []byte(text))
+	equal(t, "VIPs", vips(t, r.config, "VI"), "10.0.0.1/32@eth0")
+	wantProblems(t, r.config,
+		"keepalived.conf:5: cannot include /proc/self/status: it is too large: all files together may have 64 MiB",
+		"keepalived.conf:6: cannot include "+dir+"/vip.conf: it is too large: all files together may have 64 MiB")
+}
+
 func TestMainFile(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "keepalived.conf")

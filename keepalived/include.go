@@ -35,7 +35,7 @@ func includeLine(text string) (kind, pattern string, ok bool) {
 // matches nothing: an empty conf.d is in order unless includew or includea
 // asks for more.
 func (l *lines) openInclude(kind, pattern string) {
-	if l.noIncludes || len(l.files) == 0 {
+	if l.noIncludes || len(l.files) == 0 || l.looks == 0 {
 		return
 	}
 	var paths []string
@@ -46,7 +46,10 @@ func (l *lines) openInclude(kind, pattern string) {
 	}
 	strict := kind == "includew" || kind == "includea"
 	for _, alternative := range expandBraces(pattern) {
-		found, err := glob(dir, alternative)
+		found, err := l.glob(dir, alternative)
+		if l.looks == 0 {
+			return
+		}
 		if err != nil {
 			l.report("cannot include %s: %v", alternative, err)
 		}
@@ -110,7 +113,10 @@ func cutBraces(text string) (before string, choices []string, after string, ok b
 // glob returns the files that match a pattern, sorted, as glob(3): a pattern
 // that begins with no slash begins in dir, a wildcard matches no leading dot,
 // and [!a] is the complement of [a].
-func glob(dir, pattern string) ([]string, error) {
+func (l *lines) glob(dir, pattern string) ([]string, error) {
+	if !l.look(1) {
+		return nil, nil
+	}
 	if !strings.HasPrefix(pattern, "/") {
 		dir = filepath.Clean(dir)
 	} else {
@@ -122,7 +128,7 @@ func glob(dir, pattern string) ([]string, error) {
 			continue
 		}
 		var err error
-		if found, err = globElement(found, element); err != nil {
+		if found, err = l.globElement(found, element); err != nil {
 			return nil, err
 		}
 	}
@@ -133,10 +139,13 @@ func glob(dir, pattern string) ([]string, error) {
 }
 
 // globElement matches one path element in each of the directories.
-func globElement(dirs []string, element string) ([]string, error) {
+func (l *lines) globElement(dirs []string, element string) ([]string, error) {
 	var found []string
 	if !strings.ContainsAny(element, `*?[\`) {
 		for _, dir := range dirs {
+			if !l.look(1) {
+				break
+			}
 			name := filepath.Join(dir, element)
 			if _, err := os.Lstat(name); err == nil {
 				found = append(found, name)
@@ -149,13 +158,14 @@ func globElement(dirs []string, element string) ([]string, error) {
 		return nil, errors.New("the pattern is malformed")
 	}
 	for _, dir := range dirs {
-		if len(found) >= maxMatches {
+		if len(found) >= maxMatches || !l.look(1) {
 			break
 		}
 		names, err := readNames(dir)
 		if err != nil {
 			return found, fmt.Errorf("%s: %w", dir, reason(err))
 		}
+		l.look(len(names))
 		for _, name := range names {
 			if strings.HasPrefix(name, ".") && !strings.HasPrefix(element, ".") {
 				continue
@@ -190,8 +200,9 @@ func readNames(dir string) ([]string, error) {
 	return names, nil
 }
 
-// readFile reads a regular file of at most limit bytes. It does not wait for
-// a FIFO's writer if the file has just become one.
+// readFile reads a regular file of at most limit bytes, and returns what it has
+// read also with an error. It does not wait for a FIFO's writer if the file has
+// just become one.
 func readFile(name string, limit int) ([]byte, error) {
 	opened, err := os.OpenFile(name, os.O_RDONLY|openNonblock, 0)
 	if err != nil {
@@ -216,9 +227,9 @@ func readFile(name string, limit int) ([]byte, error) {
 		case errors.Is(err, io.EOF):
 			return data, nil
 		case err != nil:
-			return nil, err
+			return data, err
 		case len(data) > limit:
-			return nil, fmt.Errorf("it is too large: all files together may have %d MiB", maxBytes>>20)
+			return data, fmt.Errorf("it is too large: all files together may have %d MiB", maxBytes>>20)
 		case len(data) == cap(data):
 			data = append(data, 0)[:len(data)]
 		}

@@ -17,6 +17,9 @@ const (
 	maxFiles        = 4096
 	maxDepth        = 32
 	maxBytes        = 64 << 20
+	// maxLooks counts what include lines look at: patterns, directories, the
+	// names in them and files, whether there is something or not.
+	maxLooks = 100_000
 	// maxGenerated counts the lines made by ~SEQ, ~LST and definitions of
 	// several lines, maxExpansions the definitions put in for one line, and
 	// maxAllExpansions those put in for all.
@@ -54,8 +57,8 @@ type lines struct {
 	// sources are read before the files, innermost last.
 	sources     []source
 	definitions map[string]*definition
-	// generated and expansions may still be made: the limits count down.
-	generated, expansions int
+	// generated, expansions and looks may still be made: the limits count down.
+	generated, expansions, looks int
 
 	// once is set while global_defs is read: keepalived's parent process does
 	// that, from the file. Everything else is read by the VRRP process, since
@@ -273,6 +276,9 @@ func (l *lines) openFile(path string, next []string) bool {
 		l.report("more than %d files are included; %s is left out", maxFiles, path)
 		return false
 	}
+	if !l.look(1) {
+		return false
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		l.report("cannot include %s: %v", path, reason(err))
@@ -290,6 +296,7 @@ func (l *lines) openFile(path string, next []string) bool {
 		return false
 	}
 	data, err := readFile(path, maxBytes-l.bytes)
+	l.bytes += len(data)
 	if err != nil {
 		l.report("cannot include %s: %v", path, reason(err))
 		return false
@@ -298,9 +305,20 @@ func (l *lines) openFile(path string, next []string) bool {
 	return true
 }
 
+// look counts what an include line is about to look at, and reports whether it
+// may.
+func (l *lines) look(n int) bool {
+	if l.looks == 0 {
+		return false
+	}
+	if l.looks = max(l.looks-n, 0); l.looks == 0 {
+		l.report("include lines look at more than %d names; nothing more is included", maxLooks)
+	}
+	return l.looks > 0
+}
+
 // push makes data the innermost file.
 func (l *lines) push(path string, data []byte, next []string) {
-	l.bytes += len(data)
 	l.opened = append(l.opened, path)
 	absolute := absolutePath(path)
 	l.files = append(l.files, &file{

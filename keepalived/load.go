@@ -92,7 +92,7 @@ func newReader(opts Options) *reader {
 	}
 	r.lines = &lines{
 		opts: opts, configID: id, problem: r.problem,
-		generated: maxGenerated, expansions: maxAllExpansions,
+		generated: maxGenerated, expansions: maxAllExpansions, looks: maxLooks,
 	}
 	r.lines.setStandardDefinitions()
 	return r
@@ -100,6 +100,7 @@ func newReader(opts Options) *reader {
 
 // read reads a main file and completes the configuration.
 func (r *reader) read(path string, data []byte) {
+	r.lines.bytes += len(data)
 	r.lines.push(path, data, nil)
 	r.block(rootBlock, false)
 	for _, pos := range r.lines.open {
