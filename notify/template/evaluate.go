@@ -192,6 +192,9 @@ func (e *execution) call(dot reflect.Value, name *parse.IdentifierNode, at parse
 			return value, err
 		}
 	}
+	if e.joinsTooMuch(name.Ident, values) {
+		return value, e.fail(at, "error calling %s: %w", name.Ident, e.tooLong())
+	}
 	results := function.Call(values)
 	value = concrete(results[0])
 	if len(results) == 2 && !results[1].IsNil() {

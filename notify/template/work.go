@@ -53,6 +53,25 @@ func (e *execution) writes(function string) bool {
 	return foreign
 }
 
+// joinsTooMuch reports whether a given function that puts a text between those of a
+// list, as strings.Join does, would make too long a text: it makes all of it before
+// it can be counted.
+func (e *execution) joinsTooMuch(function string, values []reflect.Value) bool {
+	if _, foreign := e.rules.Functions[function]; !foreign {
+		return false
+	}
+	gaps, between := 0, 0
+	for _, value := range values {
+		switch value, _ = indirect(value); {
+		case value.Kind() == reflect.String:
+			between = max(between, value.Len())
+		case value.Kind() == reflect.Slice && value.Type().Elem().Kind() == reflect.String:
+			gaps = max(gaps, value.Len()-1)
+		}
+	}
+	return gaps*between > e.rules.Output
+}
+
 // made checks and counts a text made on the way.
 func (e *execution) made(at parse.Node, text string) error {
 	if len(text) > e.rules.Output {
