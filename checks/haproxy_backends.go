@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"hacheck/haproxy"
@@ -178,9 +179,9 @@ type backendReport struct {
 	// early is set when the look ended because enough backends are up, so that
 	// the others are not known for want of looking.
 	early bool
-	// config has what haproxy.cfg says about servers. It is nil until it is needed,
-	// and empty if it cannot be read.
-	config *haproxy.Config
+	// config gives what haproxy.cfg says about servers, empty if it cannot be read.
+	// It is read when it is asked for, once.
+	config func() *haproxy.Config
 	// answered says that a dialled server took the connection, silent that one
 	// did not.
 	answered, silent bool
@@ -350,6 +351,7 @@ func (h *HAProxy) backends(ctx context.Context, a answer, patience time.Duration
 		}
 		report = h.collect(snapshot.Rows)
 	}
+	report.config = sync.OnceValue(func() *haproxy.Config { return h.serverConfig(ctx) })
 	deadline, _ := ctx.Deadline()
 	for _, batch := range report.batches() {
 		left := time.Until(deadline)
@@ -508,7 +510,7 @@ func (h *HAProxy) lookAt(ctx context.Context, a answer, batch batch, patience ti
 		h.fill(byID, rows)
 	}
 	for _, b := range batch.backends {
-		if b.looked && b.status() == Fail && b.weightless() && chosenByRule(h.serverConfig(ctx, report), b.row.Proxy) {
+		if b.looked && b.status() == Fail && b.weightless() && chosenByRule(report.config(), b.row.Proxy) {
 			b.countWeightless()
 		}
 	}
@@ -537,14 +539,17 @@ func (h *HAProxy) dialUnsettled(ctx context.Context, a answer, backends []*backe
 		if limit <= 0 {
 			limit = openFiles(min(len(targets), probeLimit))
 		}
-		probe(ctx, targets, limit, share(ctx, patience, len(targets), limit), up)
-		h.excuse(ctx, targets, report)
+		// What is said of a server that refuses depends on haproxy.cfg, and reading a
+		// large one may take longer than what is left when the dials are over.
+		refused := func() { go report.config() }
+		probe(ctx, targets, limit, share(ctx, patience, len(targets), limit), up, refused)
+		excuse(targets, report)
 		for _, t := range targets {
 			report.answered = report.answered || t.server.use == usable
 			report.silent = report.silent || t.server.use == unusable
 		}
 		for _, b := range backends {
-			b.releaseBackups(func() *haproxy.Config { return h.serverConfig(ctx, report) })
+			b.releaseBackups(report.config)
 		}
 	}
 }
@@ -612,12 +617,12 @@ func (h *HAProxy) learnAddresses(ctx context.Context, a answer, backends []*back
 // connected to a port that depends on the client's, and the offset is shown as if
 // it were the port.) haproxy.cfg is read only when a dial failed, which a healthy
 // node has none of.
-func (h *HAProxy) excuse(ctx context.Context, targets []target, report *backendReport) {
+func excuse(targets []target, report *backendReport) {
 	failed := slices.ContainsFunc(targets, func(t target) bool { return t.server.use == unusable })
 	if !failed {
 		return
 	}
-	undialable := undialable(h.serverConfig(ctx, report))
+	undialable := undialable(report.config())
 	for _, t := range targets {
 		obstacle, ok := undialable[[2]string{t.backend.row.Proxy, t.server.row.Server}]
 		if ok && (t.server.use == unusable || t.server.use == late) {
@@ -626,17 +631,16 @@ func (h *HAProxy) excuse(ctx context.Context, targets []target, report *backendR
 	}
 }
 
-// serverConfig is what haproxy.cfg says about servers, nothing if it cannot be read.
-func (h *HAProxy) serverConfig(ctx context.Context, report *backendReport) *haproxy.Config {
-	if report.config == nil {
-		report.config = &haproxy.Config{}
-		if h.Config != nil {
-			if config, err := h.Config(ctx, haproxy.WantServers); err == nil && config != nil {
-				report.config = config
-			}
-		}
+// serverConfig reads what haproxy.cfg says about servers, nothing if it cannot.
+func (h *HAProxy) serverConfig(ctx context.Context) *haproxy.Config {
+	if h.Config == nil {
+		return &haproxy.Config{}
 	}
-	return report.config
+	config, err := h.Config(ctx, haproxy.WantServers)
+	if err != nil || config == nil {
+		return &haproxy.Config{}
+	}
+	return config
 }
 
 // undialable finds the servers of which a dial tells nothing, by backend and name,

@@ -40,7 +40,7 @@ func TestHAProxyServersThatDoNotAnswer(t *testing.T) {
 	for i := range report.backends[0].servers {
 		targets = append(targets, target{report.backends[0], &report.backends[0].servers[i], deaf})
 	}
-	probe(ctx, targets, 1, 600*time.Millisecond, func() bool { return false })
+	probe(ctx, targets, 1, 600*time.Millisecond, func() bool { return false }, func() {})
 	if first, second := targets[0].server, targets[1].server; first.use != unusable || second.use != late || second.words != ", "+deaf+" was not waited for" {
 		t.Errorf("%+v, %+v", first, second)
 	}

@@ -59,10 +59,11 @@ type target struct {
 
 // probe dials targets, several at a time, and settles their servers. It skips
 // those whose backend is decided by then. It calls up when a dial has decided a
-// backend to be up, and ends when that returns true or ctx ends. A server that
+// backend to be up, and ends when that returns true or ctx ends, and refused when the
+// first server turns out not to be usable. A server that
 // had patience's time and did not answer is not usable; one that the end of ctx
 // cut short, or that was not dialled before it, is late.
-func probe(ctx context.Context, targets []target, limit int, patience time.Duration, up func() (enough bool)) {
+func probe(ctx context.Context, targets []target, limit int, patience time.Duration, up func() (enough bool), refused func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type outcome struct {
@@ -71,7 +72,7 @@ func probe(ctx context.Context, targets []target, limit int, patience time.Durat
 		words string
 	}
 	outcomes := make(chan outcome, len(targets)) // so that no dial waits for a reader
-	active := 0
+	active, told := 0, false
 	for next := 0; ; {
 		for ; active < limit && next < len(targets) && ctx.Err() == nil; next++ {
 			t := targets[next]
@@ -94,6 +95,10 @@ func probe(ctx context.Context, targets []target, limit int, patience time.Durat
 		}
 		o := <-outcomes
 		active--
+		if o.use == unusable && !told {
+			told = true
+			refused()
+		}
 		before := o.backend.decided()
 		o.server.use, o.server.words = o.use, o.server.words+", "+o.words
 		if !before && o.backend.status() == Pass && up() {
