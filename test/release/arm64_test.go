@@ -63,7 +63,7 @@ func TestARM64Tests(t *testing.T) {
 	}
 	cmd := exec.Command("go", "test", "-vet=off", "-count=1", "-exec", "qemu-aarch64", "-skip", strings.Join(left, "|"),
 		"./checks", "./config", "./haproxy", "./keepalived", "./notify", "./notify/email", "./notify/exec", "./notify/journal",
-		"./notify/secret", "./notify/spool", "./notify/template", "./notify/webhook")
+		"./notify/secret", "./notify/spool", "./notify/template", "./notify/webhook", "./regular")
 	cmd.Dir = top
 	cmd.Env = append(os.Environ(), "GOARCH=arm64", "CGO_ENABLED=0")
 	output, err := cmd.CombinedOutput()
