@@ -89,7 +89,7 @@ func TestFullDiskLosesAndRepeatsNothing(t *testing.T) {
 	for _, together := range []bool{false, true} {
 		t.Run(fmt.Sprintf("told together before: %t", together), func(t *testing.T) {
 			receivers := startReceivers(t)
-			// With the default budget each hook would stay 20 s for the channel that
+			// With the default budget each hook would stay 30 s for the channel that
 			// does not work.
 			n := newNode(t, strings.Replace(receivers.channels("  budget: 1s\n"), "channels:", "channels:\n    - {type: journald, syslog: none}", 1))
 			state := n.mountState("size=512k")

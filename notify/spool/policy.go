@@ -94,7 +94,9 @@ type Grouping struct {
 	Interval time.Duration
 	// An instance that has had FlapThreshold transitions within FlapWindow
 	// flaps: it is told once, and then held back until there was none for
-	// FlapSettle, or told again every FlapNotice while it goes on.
+	// FlapSettle, or told again every FlapNotice while it goes on. FlapSettle is
+	// longer than FlapWindow/(FlapThreshold-1), the slowest pace of a flap, which
+	// would be over after each transition otherwise.
 	//
 	// A third notification about one instance within FlapWindow waits for
 	// FlapSettle as well, though there were fewer transitions: nobody can tell
