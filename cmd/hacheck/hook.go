@@ -117,12 +117,14 @@ func (a *app) keepalivedConfig() (*keepalived.Config, error) {
 	return keepalived.Load(path, options)
 }
 
-// findKeepalivedConfig tells which file keepalived reads, and how.
+// findKeepalivedConfig tells which file keepalived reads, and how. A file that is
+// named in hacheck's configuration is read as the running keepalived reads its own.
 func (a *app) findKeepalivedConfig() (path string, options keepalived.Options, err error) {
-	if path = a.config.Keepalived.Configuration; path != "" {
-		return path, keepalived.Options{}, nil
+	path, options, err = keepalived.FindConfig(keepalived.Search{Parent: os.Getppid()})
+	if named := a.config.Keepalived.Configuration; named != "" {
+		return named, options, nil
 	}
-	return keepalived.FindConfig(keepalived.Search{Parent: os.Getppid()})
+	return path, options, err
 }
 
 // addConfiguration adds what keepalived.conf says about the instance or group.
