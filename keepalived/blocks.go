@@ -243,6 +243,7 @@ func (r *reader) complete() {
 	for i := range r.config.Instances {
 		in := &r.config.Instances[i]
 		completeInstance(in, g)
+		r.roundAdvertInt(in)
 		if !in.Settings.Has("smtp_alert") {
 			in.SMTPAlert = mails
 		}
@@ -304,6 +305,23 @@ func completeInstance(in *Instance, g *Global) {
 		}
 		return -1
 	})
+}
+
+// roundAdvertInt makes of advert_int what a packet can say: whole seconds in
+// version 2, hundredths of a second up to 40.95 s in version 3.
+func (r *reader) roundAdvertInt(in *Instance) {
+	unit, most := time.Second, 255*time.Second
+	if in.VRRPVersion == 3 {
+		unit = 10 * time.Millisecond
+		most = 4095 * unit
+	}
+	rounded := min(max(in.AdvertInt.Round(unit), unit), most)
+	if rounded == in.AdvertInt {
+		return
+	}
+	pos, _ := in.Settings.Pos("advert_int")
+	r.problem(pos, fmt.Sprintf("advert_int: %v is not possible with VRRP version %d; keepalived takes %v", in.AdvertInt, in.VRRPVersion, rounded))
+	in.AdvertInt = rounded
 }
 
 // completeGroups removes members that do not exist or are in an earlier group,

@@ -224,6 +224,8 @@ type VIP struct {
 	Prefix int
 	// Device is the interface: the one given with dev, or else that of the
 	// instance (with use_vmac or use_ipvlan the one keepalived makes for it).
+	// What keepalived makes for an address with a use_vmac of its own is not
+	// told: it is the interface below.
 	Device string
 	// Label is empty if not set.
 	Label string
@@ -251,7 +253,7 @@ type Instance struct {
 	VirtualRouterID int
 	// Priority is 1 to 255. If not set it is 100, and 255 with state MASTER.
 	Priority int
-	// AdvertInt is 1 s if not set.
+	// AdvertInt is 1 s if not set, and rounded to what VRRPVersion can say.
 	AdvertInt    time.Duration
 	Nopreempt    bool
 	PreemptDelay time.Duration

@@ -331,6 +331,29 @@ func TestInstanceDefaults(t *testing.T) {
 	equal(t, "advert_int", config.Instances[0].AdvertInt, time.Second)
 }
 
+func TestAdvertInt(t *testing.T) {
+	for _, test := range []struct {
+		lines   string
+		want    time.Duration
+		problem string
+	}{
+		{"advert_int 1.5", 2 * time.Second, ":4: advert_int: 1.5s is not possible with VRRP version 2; keepalived takes 2s"},
+		{"advert_int 0.01", time.Second, ":4: advert_int: 10ms is not possible with VRRP version 2; keepalived takes 1s"},
+		{"advert_int 255", 255 * time.Second, ""},
+		{"advert_int 1.5\nversion 3", 1500 * time.Millisecond, ""},
+		{"advert_int 0.015\nversion 3", 20 * time.Millisecond, ":4: advert_int: 15ms is not possible with VRRP version 3; keepalived takes 20ms"},
+		{"advert_int 50\nversion 3", 40950 * time.Millisecond, ":4: advert_int: 50s is not possible with VRRP version 3; keepalived takes 40.95s"},
+	} {
+		config := load(t, instance("virtual_ipaddress { 10.0.0.1 }\n"+test.lines), Options{})
+		equal(t, test.lines, config.Instances[0].AdvertInt, test.want)
+		if test.problem == "" {
+			wantProblems(t, config)
+		} else {
+			wantProblems(t, config, "keepalived.conf"+test.problem)
+		}
+	}
+}
+
 func TestSecondOfAName(t *testing.T) {
 	config := load(t, instance("virtual_ipaddress { 10.0.0.1 }")+
 		instance("virtual_ipaddress { 10.0.0.2 }\nauthentication {\nauth_type PASS\n}")+
