@@ -174,7 +174,12 @@ func (c *HTTP) probe(ctx context.Context, target httpTarget) (Status, string) {
 			return Fail, "accepted the connection but did not answer within " + budget(ctx, start)
 		}
 		status, words := problem(err)
-		return status, strings.TrimPrefix(words, "net/http: HTTP/1.x transport connection broken: ")
+		words = strings.TrimPrefix(words, "net/http: HTTP/1.x transport connection broken: ")
+		// What follows is the path with its secrets when the peer only echoes.
+		if before, _, found := strings.Cut(words, " status code "); found {
+			words = before + " status code: it does not speak HTTP"
+		}
+		return status, words
 	}
 	defer response.Body.Close()
 

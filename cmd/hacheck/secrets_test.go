@@ -146,6 +146,10 @@ func watchSecrets(t *testing.T, web, relay string) []string {
 		{"--output", "json", "status"},
 		{"queue", "retry", "all"},
 		{"queue", "drop", "ID"},
+		{"check", "api"},
+		{"--output", "json", "check", "api"},
+		{"check", "login"},
+		{"--output", "json", "check", "login"},
 	} {
 		for i, arg := range args {
 			if arg == "ID" {
@@ -308,7 +312,9 @@ func (n *node) secretConfiguration(web, relay string) (content string, hooks []s
 			hook(section, section.Type, "")
 		}
 	}
-	return fmt.Sprintf("state_dir: %[1]s/state\nrun_dir: %[1]s/run\nhaproxy: {socket: %[1]s/none.sock}\nkeepalived: {conf: %[1]s/none.conf}\nnotify:\n  budget: 1s\n  channels:\n%[2]s", n.dir, &channels), hooks
+	checks := fmt.Sprintf("  api: {type: http, urls: ['http://user:%[1]s-user@%[2]s/health?key=%[1]s-query'], headers: {X-Key: %[1]s-header}, status: 299, contains: nothing}\n"+
+		"  login: {type: tcp, addresses: ['%[2]s'], send: \"AUTH %[1]s-password\\r\\n\", expect: nothing}\n", mark, web)
+	return fmt.Sprintf("state_dir: %[1]s/state\nrun_dir: %[1]s/run\nhaproxy: {socket: %[1]s/none.sock}\nkeepalived: {conf: %[1]s/none.conf}\nchecks:\n%[2]snotify:\n  budget: 1s\n  channels:\n%[3]s", n.dir, checks, &channels), hooks
 }
 
 // betrayer is a relay that answers a login with the password it was told.
