@@ -11,7 +11,9 @@ GO          := go
 GO_TEST_FLAGS ?=
 
 # -buildvcs=auto records the commit where there is one; the version comes from git.
-BUILD_FLAGS := -trimpath -buildvcs=auto -ldflags '-s -w -X main.version=$(VERSION)'
+# nethttpomithttp2: the HTTP clients here dial for themselves, for which net/http
+# leaves HTTP/2 out; the tag leaves it out of the program, too (0.36 MB).
+BUILD_FLAGS := -trimpath -buildvcs=auto -tags nethttpomithttp2 -ldflags '-s -w -X main.version=$(VERSION)'
 
 .PHONY: help
 help: ## show this list

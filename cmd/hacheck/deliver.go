@@ -190,9 +190,7 @@ func (a *app) delivery(ctx context.Context, rule patience) (config.Channels, spo
 // has ended if keepalived.conf has no such instance any more, for which
 // keepalived tells no other state, or if no keepalived runs.
 func (a *app) gatherAgain(_ context.Context, kind notify.Kind, name string) (event notify.Event, lasts bool) {
-	present := *a
-	present.started = time.Now()
-	event = present.gather(keepalived.Event{Kind: string(kind), Name: name, State: string(notify.Fault)})
+	event = a.gather(keepalived.Event{Kind: string(kind), Name: name, State: string(notify.Fault)}, time.Now())
 	if !event.Known && !slices.Contains(event.Unread, notify.SourceConfiguration) {
 		return event, false
 	}

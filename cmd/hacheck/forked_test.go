@@ -9,22 +9,27 @@ import (
 	"time"
 )
 
-func TestForkedBefore(t *testing.T) {
+func TestForkedAt(t *testing.T) {
 	started := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	const uptime = 1000 * time.Second
+	const pid = 812 * time.Microsecond / 2 // what the PID adds
 	stat := func(ticks any) string {
 		return fmt.Sprintf("812 (a) b (c) S 1 812 812 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 %v 1 2 3\n", ticks)
+	}
+	later := strings.Replace(stat(99_999), "812", "813", 1)
+	if a, b := forkedAt(started, uptime, []byte(stat(99_999))), forkedAt(started, uptime, []byte(later)); !a.Before(b) {
+		t.Errorf("the second of two in one tick is of %v, the first of %v", b, a)
 	}
 	for _, test := range []struct {
 		name, stat string
 		late       time.Duration
 	}{
 		{"in the same tick", stat(100_000), 0},
-		{"in the tick before", stat(99_999), 0},
-		{"two ticks before", stat(99_998), 10 * time.Millisecond},
-		{"a second before", stat(99_900), 990 * time.Millisecond},
-		{"at the limit", stat(99_499), 5 * time.Second},
-		{"a shell of long ago", stat(99_498), 0},
+		{"in the tick before", stat(99_999), 10*time.Millisecond - pid},
+		{"two ticks before", stat(99_998), 20*time.Millisecond - pid},
+		{"a second before", stat(99_900), time.Second - pid},
+		{"at the limit", stat(99_500), 5*time.Second - pid},
+		{"a shell of long ago", stat(99_499), 0},
 		{"at boot", stat(0), 0},
 		{"in the future", stat(100_001), 0},
 		{"negative", stat(-1), 0},
@@ -35,13 +40,13 @@ func TestForkedBefore(t *testing.T) {
 		{"without a name", "812", 0},
 		{"empty", "", 0},
 	} {
-		if got := forkedBefore(started, uptime, []byte(test.stat)); started.Sub(got) != test.late {
+		if got := forkedAt(started, uptime, []byte(test.stat)); started.Sub(got) != test.late {
 			t.Errorf("%s: %v before, want %v", test.name, started.Sub(got), test.late)
 		}
 	}
 }
 
-func FuzzForkedBefore(f *testing.F) {
+func FuzzForkedAt(f *testing.F) {
 	stat, err := os.ReadFile("/proc/self/stat")
 	if err != nil {
 		f.Fatal(err)
@@ -49,7 +54,7 @@ func FuzzForkedBefore(f *testing.F) {
 	f.Add(stat, int64(time.Hour))
 	f.Fuzz(func(t *testing.T, stat []byte, uptime int64) {
 		started := time.Unix(1e9, 0)
-		if got := forkedBefore(started, time.Duration(uptime), stat); got.After(started) || started.Sub(got) > longestStart {
+		if got := forkedAt(started, time.Duration(uptime), stat); got.After(started) || started.Sub(got) > longestStart {
 			t.Errorf("%v", got)
 		}
 	})
@@ -79,7 +84,7 @@ func TestEventHasTheTimeOfTheCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The shell itself may have been late to be forked.
-	if told := at.Sub(called); told < -20*time.Millisecond || told >= delay {
+	if told := at.Sub(called); told < -40*time.Millisecond || told >= delay {
 		t.Errorf("the event is of %v after the call, the hook ran %v after it", told, delay)
 	}
 }

@@ -28,13 +28,12 @@ const socketBudget = 25 * time.Millisecond
 // freshVerdict is the age up to which a verdict's word about a backend counts.
 const freshVerdict = time.Minute
 
-// gather makes the event for a call of keepalived. It cannot fail: what could
+// gather makes the event for a call of keepalived at a time. It cannot fail: what could
 // not be found out becomes a note.
-func (a *app) gather(call keepalived.Event) notify.Event {
-	called := calledAt(a.started)
+func (a *app) gather(call keepalived.Event, at time.Time) notify.Event {
 	event := notify.Event{
-		ID:    spool.NewID(called),
-		Time:  called,
+		ID:    spool.NewID(at),
+		Time:  at,
 		Kind:  notify.Kind(call.Kind),
 		Name:  call.Name,
 		State: notify.State(call.State),

@@ -85,7 +85,7 @@ func (a *app) notify(call keepalived.Event) error {
 	ctx, stop := a.untilSignal()
 	defer stop()
 
-	event := a.gather(call)
+	event := a.gather(call, calledAt(a.started))
 	a.addChannelDoubts(&event)
 	if err := errors.Join(a.config.StateErrors(), a.config.NotifyErrors()); err != nil {
 		a.warnJournal(fmt.Errorf("%s is recorded in %s: %w", event.State, a.config.StateDir, err))

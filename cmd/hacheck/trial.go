@@ -75,7 +75,7 @@ func (p previews) String() string {
 // dryRun prints what every channel would send for a call of keepalived. Nothing
 // is written, sent or told to the journal.
 func (a *app) dryRun(call keepalived.Event) error {
-	event := a.gather(call)
+	event := a.gather(call, a.started)
 	a.addChannelDoubts(&event)
 	queue, err := spool.OpenReadOnly(a.config.StateDir)
 	if err == nil {

@@ -369,6 +369,9 @@ func (d *drainer) combineAll(ctx context.Context, items []*item, over []notify.E
 		present = append(present, item)
 	}
 	if len(present) == 0 {
+		if len(over) > 0 { // whose end is told with them
+			return errors.New("none of the events that wait can be read")
+		}
 		return nil
 	}
 	last := present[len(present)-1]

@@ -46,6 +46,7 @@ package spool
 
 import (
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -169,12 +170,15 @@ func (s *Spool) Close() error {
 	return err
 }
 
-// NewID makes an event's ID: the time in UTC to the millisecond, which sorts,
-// and 64 random bits, as in 20260314T092653589Z-9f86d081884c7d65.
+// NewID makes an event's ID: the time in UTC to the millisecond, as in
+// 20260314T092653589Z-9f86d081884c7d65, 16 bits of what is left of the time, so that
+// IDs sort by it, and 48 random bits.
 func NewID(now time.Time) string {
 	var random [8]byte
 	// Never fails: see crypto/rand.Read.
 	rand.Read(random[:])
+	within := now.Nanosecond() % 1_000_000
+	binary.BigEndian.PutUint16(random[:], uint16(within*65536/1_000_000))
 	stamp := strings.Replace(now.UTC().Format("20060102T150405.000Z"), ".", "", 1)
 	return stamp + "-" + hex.EncodeToString(random[:])
 }

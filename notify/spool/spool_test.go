@@ -219,7 +219,7 @@ func TestNewIDSortsAndIsUnique(t *testing.T) {
 	now := time.Date(2026, 3, 14, 10, 26, 53, 589_793_238, time.FixedZone("CET", 3600))
 	var ids []string
 	for n := range 100 {
-		ids = append(ids, NewID(now.Add(time.Duration(n)*time.Millisecond)))
+		ids = append(ids, NewID(now.Add(time.Duration(n)*20*time.Microsecond)))
 	}
 	if !slices.IsSorted(ids) || len(slices.Compact(ids)) != 100 {
 		t.Errorf("IDs do not sort: %q", ids)

@@ -114,7 +114,7 @@ func (b *build) completions(ctx context.Context) error {
 }
 
 func (b *build) compile(ctx context.Context, arch, program string) error {
-	_, err := withEnv(ctx, []string{"GOARCH=" + arch}, "go", "build", "-trimpath", "-buildvcs=true",
+	_, err := withEnv(ctx, []string{"GOARCH=" + arch}, "go", "build", "-trimpath", "-buildvcs=true", "-tags", "nethttpomithttp2",
 		"-ldflags", "-s -w -X main.version="+b.source.version, "-o", program, "./cmd/hacheck")
 	return err
 }
