@@ -24,8 +24,8 @@ type Notify struct {
 	// Reminder is after how long a FAULT that lasts is told again; 0 for never.
 	Reminder time.Duration
 
-	// Budget is how long the hook stays to deliver, from 1 s to 10 min, and twice
-	// that for what other hooks leave to it. By default it sees the end of a flap.
+	// Budget is how long the hook stays to deliver, from 1 s to 10 min, counted anew
+	// while other hooks leave events to it. By default it sees the end of a flap.
 	Budget time.Duration
 	// MaxAge is how old an event may grow before it is given up; MaxEntries
 	// and MaxBytes bound the spool.
@@ -63,7 +63,7 @@ func (n *Notify) settings() []setting {
 		{"flap_settle", "time without a transition after which the flapping is over, which is told; longer than flap_window / (flap_threshold - 1), the slowest pace of a flap", duration{&events.FlapSettle, time.Second, hour}},
 		{"flap_notice", "how often a flapping that goes on is told again", duration{&events.FlapNotice, 10 * time.Second, day}},
 		{"reminder", "time after which a FAULT that lasts is told again; 0s: never", orZero{duration{&n.Reminder, time.Minute, 30 * day}}},
-		{"budget", "how long the hook stays to deliver, twice that if other hooks leave events to it; what is left is for the next run or 'hacheck deliver'", duration{&n.Budget, time.Second, 10 * time.Minute}},
+		{"budget", "how long the hook stays to deliver, longer while other hooks leave events to it; what is left is for the next run or 'hacheck deliver'", duration{&n.Budget, time.Second, 10 * time.Minute}},
 		{"max_age", "age at which an undelivered event is given up", duration{&n.MaxAge, time.Minute, 30 * day}},
 		{"max_entries", "events the spool holds at most", number{&n.MaxEntries, 10, 1_000_000}},
 		{"max_size", "bytes the spool holds at most", size{&n.MaxBytes, 1 << 20, 1 << 40}},

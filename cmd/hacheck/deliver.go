@@ -120,13 +120,12 @@ func (a *app) drain(ctx context.Context, queue *spool.Spool, rule patience) erro
 	return a.outcome(channels, report, err)
 }
 
-// drainAsHook delivers within the hook's budget, which begins anew for events that
-// other hooks leave to this one: they have ended, and where no unit or cron job
-// delivers there is nobody else. For the same reason it stays for a channel that
-// has just failed: amid a failover a relay may be out of reach for some seconds.
-// keepalived does not wait for it, and of all hooks that run only the one that
-// delivers stays. It ends after twice the budget all the same, or a flap would keep
-// it for ever: the next transition's hook goes on.
+// drainAsHook delivers within the hook's budget, which begins anew with every
+// event that other hooks leave to this one: they have ended, and where no unit
+// or cron job delivers there is nobody else. For the same reason it stays for a
+// channel that has just failed: amid a failover a relay may be out of reach for
+// some seconds. keepalived does not wait for it, and of all hooks that run only the
+// one that delivers stays.
 //
 // After a signal, with which keepalived stops and perhaps the machine, nothing
 // waits any more, and the end comes after partingTime.
@@ -136,7 +135,7 @@ func (a *app) drainAsHook(signalled context.Context, queue *spool.Spool) error {
 	if err != nil {
 		return err
 	}
-	ending, end := context.WithTimeout(context.Background(), 2*budget)
+	ending, end := context.WithCancel(context.Background())
 	defer end()
 	stop := context.AfterFunc(signalled, func() { time.AfterFunc(partingTime, end) })
 	defer stop()
@@ -148,7 +147,7 @@ func (a *app) drainAsHook(signalled context.Context, queue *spool.Spool) error {
 		ctx, cancel := context.WithTimeout(ending, budget)
 		report, err := queue.Drain(ctx, channels.Notifiers, policy)
 		cancel()
-		if err != nil || ending.Err() != nil || signalled.Err() != nil || report.Busy || report.Late.IsZero() || report.NextDue.IsZero() {
+		if err != nil || signalled.Err() != nil || report.Busy || report.Late.IsZero() || report.NextDue.IsZero() {
 			return errors.Join(lost, a.outcome(channels, report, err))
 		}
 		if told := a.tell(report); report.Dead > 0 || len(report.SetAside) > 0 {
