@@ -325,6 +325,14 @@ func (s adminSocket) away() bool {
 	})
 }
 
+// stat asks the socket, unless another node would answer.
+func (s adminSocket) stat(ctx context.Context, client *haproxy.Client, queries []haproxy.StatQuery) (haproxy.Snapshot, error) {
+	if s.away() {
+		return haproxy.Snapshot{}, fmt.Errorf("admin socket %s: %w", s.Address, errAway)
+	}
+	return client.Stat(ctx, queries...)
+}
+
 var errNoConfig = errors.New("no haproxy.cfg is known")
 
 // sources reads as much of haproxy.cfg as is needed.
@@ -489,10 +497,7 @@ func (h *HAProxy) ask(ctx context.Context, s sources, queries []haproxy.StatQuer
 	missing := 0
 	for _, socket := range s.sockets {
 		client := haproxy.NewClient(socket.Address)
-		snapshot, err := haproxy.Snapshot{}, fmt.Errorf("admin socket %s: %w", socket.Address, errAway)
-		if !socket.away() {
-			snapshot, err = client.Stat(ctx, queries...)
-		}
+		snapshot, err := socket.stat(ctx, client, queries)
 		if err == nil {
 			info := snapshot.Info
 			return answer{

@@ -379,7 +379,7 @@ func (h *HAProxy) collect(rows []haproxy.Row) *backendReport {
 	byID := make(map[int]*backend, len(rows))
 	names := make([]string, 0, len(rows))
 	for _, row := range rows {
-		if row.Type != haproxy.RowBackend || byID[row.ProxyID] != nil {
+		if row.Type != haproxy.RowBackend {
 			continue
 		}
 		names = append(names, row.Proxy)

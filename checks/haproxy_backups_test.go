@@ -17,7 +17,7 @@ import (
 func TestHAProxyBackupsThatAreNotUsed(t *testing.T) {
 	free := haproxytest.FreePorts(t, 13)
 	live, dead := free[0], free[1]
-	greet(t, live)
+	serve(t, "tcp", fmt.Sprintf("127.0.0.1:%d", live), func(conn net.Conn) { io.WriteString(conn, "hello") })
 	p := haproxytest.Start(t, haproxyGlobal+fmt.Sprintf(`    retries 0
 listen unchecked
     bind 127.0.0.1:%[3]d
@@ -110,22 +110,6 @@ listen by-rule-alone
 			}
 		})
 	}
-}
-
-// greet opens a port at which each connection gets a greeting.
-func greet(t *testing.T, port int) {
-	t.Helper()
-	l := listen(t, port)
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			io.WriteString(conn, "hello")
-			conn.Close()
-		}
-	}()
 }
 
 // serves reports whether a client of HAProxy reaches a server that greets: what

@@ -138,13 +138,14 @@ type Proxy struct {
 	// this node takes another way. It comes with WantServers.
 	Detour string
 	// AllBackups is `option allbackups`: without it only the first backup server
-	// that is up serves when no other server is. It comes with WantServers.
-	// UseServer says that a `use-server` or `force-persist` rule leads clients to
-	// servers which balancing leaves out. Both err on the side of true where a
-	// condition cannot be decided here.
-	AllBackups, UseServer bool
-	Binds                 []Bind
-	Servers               []Server
+	// that is up serves when no other server is. It comes with WantServers, and is
+	// true where a condition that cannot be decided here may make it so.
+	AllBackups bool
+	// UseServer says the same way that a `use-server` or `force-persist` rule leads
+	// clients to servers which balancing leaves out.
+	UseServer bool
+	Binds     []Bind
+	Servers   []Server
 	// Conditional marks what stands under an .if that cannot be decided here.
 	Conditional bool
 	Pos         Pos

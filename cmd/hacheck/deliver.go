@@ -87,7 +87,8 @@ func (a *app) stayedEnough() func() bool {
 	}
 }
 
-// changed reports whether a file, nil if there is none, is another than before.
+// changed reports whether a file, nil if there is none, is another than before, or
+// was written to.
 func changed(before, now os.FileInfo) bool {
 	if before == nil || now == nil {
 		return (before == nil) != (now == nil)

@@ -104,6 +104,7 @@ func (a *app) queueCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "queue",
 		Short: "Look at the events that wait or were given up, retry or drop them",
+		Long:  "Look at the events that wait or were given up, retry or drop them.\n\n" + exitCodesHelp,
 		Args:  cobra.NoArgs,
 		RunE:  func(*cobra.Command, []string) error { return a.queueList() },
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -77,7 +76,7 @@ const changeWait = 20 * time.Millisecond
 func (a *app) replace(verdict checks.Verdict, last *lookup[lastVerdict]) (before checks.Verdict, known bool, err error) {
 	<-last.done // the caller has a clock
 	found, err := last.value, last.err
-	if file, _ := checks.StatVerdict(a.config.RunDir, verdict.Name); !sameVersion(file, found.file) {
+	if file, _ := checks.StatVerdict(a.config.RunDir, verdict.Name); changed(found.file, file) {
 		found, err = a.readVerdict(verdict.Name)
 	}
 	if err != nil {
@@ -120,15 +119,6 @@ func (a *app) readVerdict(name string) (last lastVerdict, err error) {
 		err = nil
 	}
 	return last, err
-}
-
-// sameVersion reports whether two looks at a verdict's file, nil for none, saw
-// the same one.
-func sameVersion(a, b fs.FileInfo) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime())
 }
 
 var verdictPriority = map[checks.Status]journal.Priority{

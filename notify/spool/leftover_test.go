@@ -279,3 +279,17 @@ func TestGreatLimitIsKeptAcrossDrains(t *testing.T) {
 		}
 	})
 }
+
+// The end of a flap that is told with events of others is not told if none of
+// these is there: it is put off, and not noted as told.
+func TestEndOfAFlapIsNotToldWithEventsThatAreGone(t *testing.T) {
+	d := &drainer{s: open(t, t.TempDir())}
+	gone := []*item{{name: "20260314T092653589Z-9f86d081884c7d65.json"}}
+	over := []notify.Event{happened("VI_2", notify.Backup)}
+	if err := d.combine(t.Context(), gone, over, notify.Settled, 4, time.Now()); err == nil {
+		t.Error("the end is taken for told")
+	}
+	if err := d.combine(t.Context(), gone, nil, notify.Settled, 4, time.Now()); err != nil {
+		t.Errorf("with nothing to be told: %v", err)
+	}
+}

@@ -53,19 +53,27 @@ func TestFaultThatDoesNotLastIsNotToldAgain(t *testing.T) {
 	})
 }
 
+// fortySlowFaults is a spool of 40 FAULTs that last for five hours, of a node on
+// which looking at each takes long: keepalived.conf is on a file system that hangs.
+func fortySlowFaults(t *testing.T) (*Spool, Policy) {
+	t.Helper()
+	spool := open(t, t.TempDir())
+	for n := range 40 {
+		remember(t, spool, happened(fmt.Sprintf("VI_%d", n), notify.Fault))
+	}
+	time.Sleep(5 * time.Hour) // in the test's own time
+	policy := reminding()
+	policy.Gather = func(_ context.Context, _ notify.Kind, name string) (notify.Event, bool) {
+		time.Sleep(400 * time.Millisecond)
+		return happened(name, notify.Fault), true
+	}
+	return spool, policy
+}
+
 func TestNewsComeBeforeReminders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		spool := open(t, t.TempDir())
+		spool, policy := fortySlowFaults(t)
 		mail := &reader{name: "mail"}
-		for n := range 40 {
-			remember(t, spool, happened(fmt.Sprintf("VI_%d", n), notify.Fault))
-		}
-		time.Sleep(5 * time.Hour)
-		policy := reminding()
-		policy.Gather = func(_ context.Context, _ notify.Kind, name string) (notify.Event, bool) {
-			time.Sleep(400 * time.Millisecond) // keepalived.conf is on a file system that hangs
-			return happened(name, notify.Fault), true
-		}
 		news := happened("VI_NEW", notify.Master)
 		put(t, spool, news)
 		drainFor(t, spool, policy, mail)
@@ -116,17 +124,8 @@ func TestDrainThatStaysReminds(t *testing.T) {
 // that, though all that is known about the node hangs.
 func TestNewsDoNotWaitForAReminder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		spool := open(t, t.TempDir())
+		spool, policy := fortySlowFaults(t)
 		mail := &reader{name: "mail"}
-		for n := range 40 {
-			remember(t, spool, happened(fmt.Sprintf("VI_%d", n), notify.Fault))
-		}
-		time.Sleep(5 * time.Hour)
-		policy := reminding()
-		policy.Gather = func(_ context.Context, _ notify.Kind, name string) (notify.Event, bool) {
-			time.Sleep(400 * time.Millisecond)
-			return happened(name, notify.Fault), true
-		}
 		came := make(chan notify.Event, 1)
 		time.AfterFunc(time.Second, func() {
 			news := happened("VI_0", notify.Backup)
